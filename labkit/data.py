@@ -1,0 +1,70 @@
+"""Reads the files under data/ into tensors and checks them; knows nothing of diffusion.
+
+Every file is listed with its SHA-256 in data/SHA256SUMS (the format of `sha256sum -c`). Nothing is
+downloaded: a file that is missing or damaged is named together with the command that restores it.
+"""
+
+import hashlib
+import lzma
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_PARTS = {"train": "train", "test": "t10k"}
+
+
+class DataError(ValueError):
+    """A file of the course is missing or damaged; the message says which, and how to restore it."""
+
+
+def fashion_mnist(split: str = "train") -> tuple[Tensor, Tensor]:
+    """Fashion-MNIST (Xiao et al. 2017): images (N, 1, 32, 32) float32 in [-1, 1] and labels (N,) int64.
+
+    split: "train" (N = 60,000) or "test" (N = 10,000). The 28x28 pictures are padded by two black
+    pixels on each side; `CLASSES[label]` is the name. Raises ValueError for another split and
+    DataError for a missing or damaged file.
+    """
+    if split not in _PARTS:
+        raise ValueError(f"split={split!r} is unknown; use 'train' or 'test'")
+    part = _PARTS[split]
+    images = _read_idx(f"fashion-mnist/{part}-images-idx3-ubyte.xz")
+    labels = _read_idx(f"fashion-mnist/{part}-labels-idx1-ubyte.xz")
+    padded = torch.full((len(images), 1, 32, 32), -1.0)
+    padded[:, 0, 2:30, 2:30] = images.float().div_(127.5).sub_(1)
+    return padded, labels.long()
+
+
+def _read_idx(name: str) -> Tensor:
+    """An IDX file (magic number, big-endian sizes, bytes), xz-compressed, as a uint8 tensor."""
+    raw = bytearray(lzma.decompress(verified(name).read_bytes()))
+    ndim = raw[3]
+    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(ndim)]
+    return torch.frombuffer(raw, dtype=torch.uint8, offset=4 + 4 * ndim).reshape(shape)
+
+
+@lru_cache
+def checksums() -> dict[str, str]:
+    """The expected SHA-256 of every file under data/, by its path relative to data/."""
+    lines = (ROOT / "data" / "SHA256SUMS").read_text("utf8").splitlines()
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+
+
+def verified(name: str) -> Path:
+    """The path of data/`name`, after its SHA-256 was compared with data/SHA256SUMS.
+
+    Raises DataError with the file, the expected and the found digest, and the restoring command.
+    """
+    expected, path = checksums().get(name), ROOT / "data" / name
+    if expected is None:
+        raise ValueError(f"data/{name} is not a file of the course; data/SHA256SUMS lists those that are")
+    restore = f"restore it with: git checkout -- data/{name}"
+    if not path.is_file():
+        raise DataError(f"data/{name} is missing (expected SHA-256 {expected}); {restore}")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise DataError(f"data/{name} is damaged: expected SHA-256 {expected}, found {found}; {restore}")
+    return path

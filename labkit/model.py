@@ -1,0 +1,74 @@
+"""The networks, all called `model(z_t, t)` -> ε̂ of the shape of z_t, with the lecture's t = 1..T.
+
+Adapters for diffusers' U-Nets stand here too; diffusers is imported only where one is built. This
+file knows nothing of training, sampling or weight files.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from labkit.schedule import NoiseSchedule
+
+
+class UNet(nn.Module):
+    """Makes a diffusers `UNet2DModel` callable as `model(z_t, t)`.
+
+    z_t: (B, C, H, W); t: int or int64 tensor (B,), 1..T. diffusers counts from 0, so t-1 goes in:
+    this is the only place where that happens for a network. `schedule` may be attached by the loader.
+    """
+
+    def __init__(self, unet: nn.Module, schedule: NoiseSchedule | None = None) -> None:
+        super().__init__()
+        self.unet = unet
+        self.schedule = schedule
+
+    def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
+        if isinstance(t, int):  # filled on the device: no transfer, so the loop never waits for a GPU
+            t = torch.full((len(z_t),), t, device=z_t.device)
+        return self.unet(z_t, t.to(z_t.device) - 1, return_dict=False)[0]
+
+
+def fashion_unet(channels: tuple[int, ...] = (24, 64, 128)) -> UNet:
+    """An untrained U-Net for images (B, 1, 32, 32): one residual layer a block, attention in the middle.
+
+    channels: the width at 32x32, 16x16 and 8x8 pixels, each a multiple of 8. The default has 2.5
+    million parameters; it is narrow where the pictures are large, because that is where time goes.
+    """
+    from diffusers import UNet2DModel
+
+    unet = UNet2DModel(
+        sample_size=32,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=channels,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D",) * len(channels),
+        up_block_types=("UpBlock2D",) * len(channels),
+        norm_num_groups=8,
+        attention_head_dim=32,
+    )
+    return UNet(unet.to(memory_format=torch.channels_last))
+
+
+class MLP(nn.Module):
+    """A small network for points: `model(z_t, t)` with z_t (B,) or (B, D), for 1-D and 2-D worlds.
+
+    T: the schedule's length, so that t/T reaches it as sines and cosines; hidden: the width.
+    """
+
+    def __init__(self, dim: int, T: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.dim, self.T = dim, T
+        self.register_buffer("frequency", math.pi * 2.0 ** torch.arange(6))
+        self.net = nn.Sequential(
+            nn.Linear(dim + 12, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, dim),
+        )  # fmt: skip
+
+    def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
+        z = z_t.reshape(-1, self.dim)
+        u = torch.as_tensor(t, device=z.device).expand(len(z)).to(z.dtype) / self.T
+        angle = u[:, None] * self.frequency
+        return self.net(torch.cat([z, angle.sin(), angle.cos()], 1)).reshape(z_t.shape)

@@ -1,0 +1,106 @@
+"""The one sampling loop, and the solvers that plug into it; knows nothing of training or of files.
+
+A model is anything called `model(z_t, t)` -> ε̂ of the shape of z_t, with the lecture's t = 1..T.
+A solver makes one step: `solver(schedule, z_t, t, epsilon_hat, draw)` -> z_{t-1}, where `draw()` gives
+fresh standard normal noise. With fewer steps than T the solver sees the shortened schedule (its t
+counts the steps that are left), while the network always sees the original t.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from labkit.device import pick_device
+from labkit.reverse import predict_x, reverse_step
+from labkit.schedule import NoiseSchedule, coefficients
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+Solver = Callable[[NoiseSchedule, Tensor, int, Tensor, Callable[[], Tensor]], Tensor]
+
+
+def ancestral(schedule: NoiseSchedule, z_t: Tensor, t: int, epsilon_hat: Tensor, draw: Callable[[], Tensor]) -> Tensor:
+    """The lecture's step: a draw of N(μ, β_t I), and the mean alone at t = 1. Slide "Reverse decoder"."""
+    return reverse_step(schedule, z_t, t, epsilon_hat, draw() if t > 1 else None)
+
+
+def ddim(schedule: NoiseSchedule, z_t: Tensor, t: int, epsilon_hat: Tensor, draw: Callable[[], Tensor]) -> Tensor:
+    """DDIM with η = 0: guess x, then put the same guessed noise back, only less of it.
+
+    Song et al. (2021), equation 12: sqrt(α_{t-1}) x̂ + sqrt(1-α_{t-1}) ε̂. Nothing is drawn.
+    """
+    x_hat = predict_x(schedule, z_t, t, epsilon_hat)
+    before = schedule.alpha.roll(1)
+    signal, noise = coefficients(t, before.sqrt(), (1 - before).sqrt(), x_hat=x_hat, epsilon_hat=epsilon_hat)
+    return signal * x_hat + noise * epsilon_hat
+
+
+def trajectory(
+    model: nn.Module,
+    schedule: NoiseSchedule,
+    shape: Sequence[int],
+    *,
+    solver: Solver = ancestral,
+    steps: int | None = None,
+    generator: Generators = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (t, z_t) from (T, z_T) to (0, x), so that films and averages stay outside the loop.
+
+    shape: (B, ...) of the result, float32. steps: 1..T, None for all T. generator: one CPU
+    torch.Generator, or a list with one for each image; noise is drawn on the CPU, so that a GPU sees
+    the same. Raises ValueError for a shape, a number of steps or a list of generators that cannot be.
+    """
+    from tqdm.auto import tqdm
+
+    shape = _checked_shape(shape, generator)
+    device = pick_device(device)
+    short, times = schedule.shortened(steps), schedule.times(steps)
+
+    def draw() -> Tensor:
+        if generator is None or isinstance(generator, torch.Generator):
+            return torch.randn(shape, generator=generator).to(device)
+        return torch.cat([torch.randn((1, *shape[1:]), generator=one) for one in generator]).to(device)
+
+    z_t = draw()
+    yield times[0], z_t
+    bar = tqdm(total=len(times), desc="sample", disable=not progress, leave=False)
+    for left, t, t_next in zip(range(len(times), 0, -1), times, [*times[1:], 0], strict=True):
+        with torch.no_grad():  # inside the loop: the caller's code between two yields keeps its gradients
+            z_t = solver(short, z_t, left, model(z_t, t), draw)
+        bar.update()
+        yield t_next, z_t
+    bar.close()
+
+
+def sample(
+    model: nn.Module,
+    schedule: NoiseSchedule,
+    shape: Sequence[int],
+    *,
+    solver: Solver = ancestral,
+    steps: int | None = None,
+    generator: Generators = None,
+    device: torch.device | str | None = None,
+    progress: bool = True,
+) -> Tensor:
+    """Draw x of `shape` (B, ...) from the model: the last state of `trajectory`, same arguments and errors."""
+    path = trajectory(
+        model, schedule, shape, solver=solver, steps=steps, generator=generator, device=device, progress=progress
+    )
+    for _, x in path:
+        pass
+    return x
+
+
+def _checked_shape(shape: Sequence[int], generator: Generators) -> tuple[int, ...]:
+    try:
+        checked = tuple(torch.Size(shape))
+    except TypeError:
+        raise TypeError(f"shape={shape!r}; give whole numbers such as (16, 1, 32, 32)") from None
+    if not checked or min(checked) < 1:
+        raise ValueError(f"shape={tuple(shape)}; give sizes of 1 or more, the batch first")
+    if isinstance(generator, Sequence) and len(generator) != checked[0]:
+        raise ValueError(f"{len(generator)} generators for a batch of {checked[0]}; give one, or one for each image")
+    return checked

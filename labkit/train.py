@@ -1,0 +1,160 @@
+"""The loss and the training loop; knows nothing of sampling, pictures or where weights are kept.
+
+The batch and the noise of step k are drawn from (seed, k) alone, so a run that was killed and resumed
+sees the same numbers as one that was not. accelerate does devices, mixed precision and several GPUs.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from labkit.forward import diffuse
+from labkit.schedule import NoiseSchedule
+
+Loss = Callable[[nn.Module, NoiseSchedule, Tensor, Tensor, Tensor], Tensor]
+
+
+def epsilon_loss(model: nn.Module, schedule: NoiseSchedule, x: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+    """Mean squared error of the network's guess of the noise, a scalar (Ho et al. 2020, equation 14).
+
+    x, epsilon: (B, ...); t: (B,) int64, 1..T. Up to a weight that depends on t it is the KL
+    divergence of the posterior from p(z_{t-1} | z_t, w); lab 03 derives it.
+    """
+    epsilon_hat = model(diffuse(schedule, x, t, epsilon), t)
+    return (epsilon_hat.float() - epsilon).square().mean()
+
+
+def draw_batch(x: Tensor, T: int, batch_size: int, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The images, times and noise of step `step` (0, 1, ...): a function of (seed, step) and nothing else.
+
+    Images come in a new random order each epoch; returns x (B, ...), t (B,) uniform on 1..T, epsilon.
+    """
+    per_epoch = max(1, len(x) // batch_size)
+    epoch, place = divmod(step, per_epoch)
+    order = torch.randperm(len(x), generator=_generator(seed, epoch, 0))
+    rows = order[place * batch_size : (place + 1) * batch_size]
+    generator = _generator(seed, step, 1)
+    t = torch.randint(1, T + 1, (len(rows),), generator=generator)
+    return x[rows], t, torch.randn(x[rows].shape, generator=generator, dtype=x.dtype)
+
+
+def _generator(seed: int, number: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + number) * 2 + stream)
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Warm up over 2 % of the steps (500 at most), hold, then fall linearly to 0 over the last 30 %."""
+    warm_up = max(1, min(500, steps // 50))
+    return peak * min(1.0, (step + 1) / warm_up, max(0, steps - step) / (0.3 * steps))
+
+
+def train(
+    model: nn.Module,
+    schedule: NoiseSchedule,
+    x: Tensor,
+    *,
+    steps: int,
+    batch_size: int = 64,
+    peak_rate: float = 1e-3,
+    ema: float = 0.999,
+    loss: Loss = epsilon_loss,
+    seed: int = 0,
+    minutes: float | None = None,
+    checkpoint: Path | str | None = None,
+    callback: Callable[[int, nn.Module], None] | None = None,
+    every: int = 500,
+    progress: bool = True,
+    mixed_precision: str = "no",
+    device: torch.device | str | None = None,
+) -> tuple[nn.Module, list[float]]:
+    """Train `model` on images or points x (N, ...) and return (the averaged model, the loss of each step).
+
+    ema: decay of the running average of the weights, which is what is returned. minutes: stop then,
+    even if steps are left. checkpoint: a file that is written every `every` steps and at the end, and
+    resumed from if it exists. callback(step, averaged_model) is called every `every` steps: pictures
+    are drawn by the caller. mixed_precision: "no", "bf16" or "fp16". Raises ValueError for no data,
+    an impossible number, or a checkpoint that belongs to another model.
+    """
+    from accelerate import Accelerator
+    from tqdm.auto import tqdm
+
+    for name, value in {"steps": steps, "batch_size": batch_size, "every": every, "len(x)": len(x)}.items():
+        if value < 1:
+            raise ValueError(f"{name}={value}; give 1 or more")
+    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=str(device) == "cpu")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01)
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(ema)).to(accelerator.device)
+    net, optimizer = accelerator.prepare(model, optimizer)
+    losses = _resume(checkpoint, accelerator.unwrap_model(net), average, optimizer)
+    started, rank, world = time.monotonic(), accelerator.process_index, accelerator.num_processes
+    bar = tqdm(total=steps, initial=len(losses), desc="train", disable=not (progress and rank == 0), leave=False)
+    net.train()
+    while len(losses) < steps and (minutes is None or time.monotonic() - started < 60 * minutes):
+        step = len(losses)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps, peak_rate)
+        batch = draw_batch(x, schedule.T, batch_size, seed, step)
+        x_b, t, epsilon = (part[rank::world].to(accelerator.device) for part in batch)
+        with accelerator.autocast():
+            value = loss(net, schedule, x_b, t, epsilon)
+        accelerator.backward(value)
+        accelerator.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(accelerator.unwrap_model(net))
+        losses.append(accelerator.reduce(value.detach(), "mean").item())
+        bar.update()
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}")
+        if accelerator.is_main_process and (len(losses) % every == 0 or len(losses) == steps):
+            _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
+            if callback:
+                callback(len(losses), average.module)
+    bar.close()
+    if accelerator.is_main_process:
+        _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
+    return average.module.eval(), losses
+
+
+def _average(decay: float) -> Callable:
+    """The update of the running average; early on it forgets faster, so that the start does not linger."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averages, weights, 1 - now)
+
+    return update
+
+
+def _save(path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object, losses: list[float]) -> None:
+    if path is None:
+        return
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "losses": losses,
+    }
+    torch.save(state, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def _resume(path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object) -> list[float]:
+    if path is None or not Path(path).is_file():
+        return []
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        return list(state["losses"])
+    except Exception as problem:
+        reason = str(problem).splitlines()[0]
+        raise ValueError(f"{path} does not belong to this model and training ({reason}); remove it or name another") from None
