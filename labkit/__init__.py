@@ -1,0 +1,29 @@
+"""labkit: the diffusion lecture as a small package. The smallest program that draws:
+
+    import labkit
+    model = labkit.load_pretrained("fashion")
+    x = labkit.sample(model, model.schedule, (9, 1, 32, 32), solver=labkit.ddim, steps=50)
+
+Reading order, one room for each word of the lecture: `schedule` (β, α), `forward` (every q), `reverse`
+(every p), `exact` (worlds in which everything is known), `model` and `train` (the network), `sample`
+(the loop), `pretrained`, `evaluate`, `show`. Times are the lecture's t = 1..T, and α is the cumulative
+product, on every page.
+"""
+
+from labkit import data, evaluate, show
+from labkit.device import describe_device, pick_device
+from labkit.exact import GaussianMixture, exact_model, exact_reverse
+from labkit.forward import diffuse, diffusion_kernel, forward_step, posterior
+from labkit.model import MLP, UNet, fashion_unet, fast
+from labkit.pretrained import load_pretrained
+from labkit.reverse import predict_x, reverse_mean, reverse_step
+from labkit.sample import ancestral, ddim, sample, trajectory
+from labkit.schedule import NoiseSchedule
+from labkit.train import epsilon_loss, train
+
+__all__ = [
+    "MLP", "GaussianMixture", "NoiseSchedule", "UNet", "ancestral", "data", "ddim", "describe_device", "diffuse",
+    "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse", "fashion_unet", "fast",
+    "forward_step", "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step",
+    "sample", "show", "train", "trajectory",
+]  # fmt: skip

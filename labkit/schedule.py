@@ -95,7 +95,7 @@ def coefficients(t: int | Tensor, *tables: Tensor, **tensors: Tensor) -> list[fl
         raise ValueError(f"t has shape {tuple(t.shape)} but the batch has shape {tuple(first.shape)}; give one t an image")
     dtype = reduce(torch.promote_types, (value.dtype for value in tensors.values()))
     shape = (-1, *[1] * (first.ndim - 1))
-    index = t.to(tables[0].device)
+    index = t.to(tables[0].device, torch.int64)  # uint8 would be taken for a mask
     return [table[index].to(first.device, dtype).reshape(shape) for table in tables]
 
 
