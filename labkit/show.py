@@ -89,7 +89,7 @@ def images_figure(
             picture = image_grid(x[i : i + 1], 1)
             ax.imshow(picture.squeeze(-1), cmap="gray", vmin=0, vmax=255)
             if labels is not None:
-                ax.set_title(labels[i], fontsize=12, y=-0.02, va="top")
+                ax.set_title(labels[i], fontsize=12, y=-0.04, va="top", pad=0)
     drawn.suptitle(title, fontsize=14)
     return drawn
 
