@@ -4,17 +4,22 @@ diffusers does the reading; safetensors only, and no code of a repository is eve
 nothing of sampling and training.
 """
 
-import re
+import hashlib
+import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from labkit.data import DataError, checksums, verified
+from labkit.data import checksums, verified
 from labkit.device import pick_device
-from labkit.model import UNet
+from labkit.model import Classifier, UNet
 from labkit.schedule import NoiseSchedule
 
 ROOM = "pretrained"
+QUICK = 5.0  # seconds to wait for the Hub's first answer
+BUNDLED = "use a bundled model instead, such as load_pretrained('fashion')"
 
 
 class ModelUnavailable(ValueError):
@@ -23,30 +28,194 @@ class ModelUnavailable(ValueError):
 
 def known_models() -> list[str]:
     """The names of the models that lie in data/pretrained, such as "fashion"."""
-    return sorted({name.split("/")[1] for name in checksums() if name.startswith(ROOM) and name.endswith("model_index.json")})
+    indices = [name for name in checksums() if name.startswith(f"{ROOM}/") and name.endswith("/model_index.json")]
+    return sorted(name.split("/")[1] for name in indices)
 
 
 def model_folder(name: str) -> Path:
-    """The folder of the bundled model `name`, after every file of it was verified."""
-    files = [file for file in checksums() if file.startswith(f"{ROOM}/{name}/")]
+    """The folder of the bundled model `name`, after the SHA-256 of every file in it was compared.
+
+    Raises ValueError for an unknown name, DataError for a missing or damaged file.
+    """
     if name not in known_models():
-        raise ValueError(f"model {name!r} is unknown; use {', '.join(known_models())}, or a Hub id such as google/ddpm-cifar10-32")
-    return [verified(file) for file in files if file.endswith("model_index.json")][0].parent
+        known = ", ".join(known_models())
+        raise ValueError(f"model {name!r} is unknown; use one of: {known}, or a Hub id such as google/ddpm-cifar10-32")
+    files = {file: verified(file) for file in checksums() if file.startswith(f"{ROOM}/{name}/")}
+    return files[f"{ROOM}/{name}/model_index.json"].parent
 
 
 def load_pretrained(name: str, device: torch.device | str | None = None) -> UNet:
-    """A trained network, called `model(z_t, t)`, with its noise schedule as `model.schedule`.
+    """A trained network, called `model(z_t, t)` with t = 1..T, and its noise schedule as `model.schedule`.
 
     name: a bundled model (`known_models()`), or the id of an unconditional DDPM on the Hub, such as
-    "google/ddpm-cifar10-32", where there is a network. Raises ValueError for an unknown name,
-    DataError for a damaged file, ModelUnavailable where the Hub does not give it.
+    "google/ddpm-cifar10-32", where there is a network. The weights are float32 on `device` (None: the
+    best there is). z_t: (B, C, H, W). Raises ValueError for an unknown name, DataError for a damaged
+    file of the course, ModelUnavailable where the Hub does not give it.
     """
-    from diffusers import DDPMPipeline
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
     device = pick_device(device)
-    if "/" not in str(name):
-        pipeline = DDPMPipeline.from_pretrained(model_folder(name), use_safetensors=True, local_files_only=True)
+    if "/" in str(name):
+        pipeline = load_hub(name, DDPMPipeline, network="UNet2DModel")
+        unet, scheduler = pipeline.unet, pipeline.scheduler
+    else:  # part by part: the same as the pipeline, without its progress bar
+        folder, rules = model_folder(name), {"use_safetensors": True, "local_files_only": True}
+        unet = UNet2DModel.from_pretrained(folder / "unet", **rules)
+        scheduler = DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+    unet = unet.float().to(device, memory_format=torch.channels_last).requires_grad_(False)
+    return UNet(unet, schedule_of(scheduler)).eval()
+
+
+def load_classifier(device: torch.device | str | None = None) -> Classifier:
+    """The bundled Fashion-MNIST classifier whose features `evaluate` compares, on `device`, in eval mode.
+
+    Raises DataError where its file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    classifier = Classifier()
+    classifier.load_state_dict(load_file(verified(f"{ROOM}/classifier/model.safetensors")))
+    return classifier.to(pick_device(device)).eval().requires_grad_(False)
+
+
+def schedule_of(scheduler: Any) -> NoiseSchedule:
+    """The NoiseSchedule of a diffusers scheduler: its `betas` (T,) are the lecture's β_1..β_T.
+
+    Raises ModelUnavailable where it has no β or where its network predicts something else than ε.
+    """
+    predicts = scheduler.config.get("prediction_type", "epsilon")
+    if not hasattr(scheduler, "betas") or predicts != "epsilon":
+        found = f"{type(scheduler).__name__} with prediction_type={predicts!r}"
+        raise ModelUnavailable(
+            f"The model comes with {found}, but labkit needs a table of betas and 'epsilon'; {BUNDLED}."
+        )
+    return NoiseSchedule(scheduler.betas)
+
+
+def save_pipeline(
+    unet: torch.nn.Module, schedule: NoiseSchedule, folder: str | Path, dtype: torch.dtype = torch.float16
+) -> Path:
+    """Write a diffusers DDPMPipeline (safetensors) that `DDPMPipeline.from_pretrained(folder)` reads without labkit.
+
+    unet: a UNet2DModel or labkit's adapter around one; it is not changed. dtype: that of the stored
+    weights; from_pretrained gives float32 again unless torch_dtype is passed. All is written into a
+    temporary folder first and each file then renamed into place, the index last; other files of
+    `folder` (a model card) stay. Returns the folder.
+    """
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    unet = getattr(unet, "unet", unet)
+    config = {key: value for key, value in unet.config.items() if not key.startswith("_")}  # no path of this machine
+    stored = UNet2DModel.from_config(config)
+    stored.load_state_dict(unet.state_dict())
+    beta = schedule.beta[1:]
+    first, last = beta[0].item(), beta[-1].item()
+    if torch.allclose(beta, torch.linspace(first, last, schedule.T, dtype=beta.dtype), rtol=1e-6, atol=0):
+        table = {"beta_schedule": "linear", "beta_start": round(first, 10), "beta_end": round(last, 10)}
     else:
-        pipeline = load_hub(name, DDPMPipeline)
-    unet = pipeline.unet.float().to(device).eval().requires_grad_(False)
-    return UNet(unet.to(memory_format=torch.channels_last), schedule_of(pipeline.scheduler))
+        table = {"trained_betas": beta.tolist()}
+    scheduler = DDPMScheduler(schedule.T, variance_type="fixed_large", clip_sample=False, **table)
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
+        DDPMPipeline(stored.to(dtype), scheduler).save_pretrained(temporary, safe_serialization=True)
+        files = [path.relative_to(temporary) for path in Path(temporary).rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda file: file.name == "model_index.json"):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (Path(temporary) / file).replace(folder / file)
+    return folder
+
+
+def text_to_image(repository: str, prompt: str, variant: str | None = None, **settings: Any) -> Any:
+    """One PIL image drawn by a text-to-image model of the Hub on a CUDA GPU in float16.
+
+    variant: "fp16" where the repository stores such files (half the download); settings: what the
+    pipeline takes, such as num_inference_steps, guidance_scale and generator. Raises ModelUnavailable
+    at once, without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
+    """
+    if not torch.cuda.is_available():
+        raise ModelUnavailable(f"{repository} is skipped: it needs a CUDA GPU and this machine has none; {BUNDLED}.")
+    from diffusers import AutoPipelineForText2Image
+
+    pipeline = load_hub(repository, AutoPipelineForText2Image, variant=variant, torch_dtype=torch.float16)
+    return pipeline.to("cuda")(prompt, **settings).images[0]
+
+
+def load_hub(repository: str, pipeline_class: Any, network: str | None = None, **kwargs: Any) -> Any:
+    """A diffusers pipeline of a Hub repository, or from the Hub's cache where there is no network.
+
+    pipeline_class: the class whose `from_pretrained` reads it; network: the class that its "unet" must
+    have; kwargs: for `from_pretrained`. Safetensors only, no code of the repository, SHA-256 compared
+    where the cache knows it. Raises ModelUnavailable, whatever went wrong, in one sentence.
+    """
+    from diffusers import DiffusionPipeline
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    rules = {"use_safetensors": True, "trust_remote_code": False}
+    unreachable = None
+    try:
+        try:  # one short question first: the client's own retries would take half a minute without a network
+            get_hf_file_metadata(hf_hub_url(repository, "model_index.json"), timeout=QUICK)
+        except Exception as error:
+            if _answered(error, HfHubHTTPError):
+                raise
+            unreachable = error
+        cached = {"local_files_only": unreachable is not None}
+        index = json.loads(Path(hf_hub_download(repository, "model_index.json", **cached)).read_text("utf8"))
+        if network and index.get("unet", [None])[-1] != network:
+            raise ModelUnavailable(
+                f"{repository} is a {index.get('_class_name')}, not an unconditional DDPM; {BUNDLED}."
+            )
+        folder = DiffusionPipeline.download(repository, variant=kwargs.get("variant"), **rules, **cached)
+        _check_blobs(repository, Path(folder))
+        return pipeline_class.from_pretrained(folder, local_files_only=True, **rules, **kwargs)
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(f"{repository} is not available: {_reason(unreachable or error)}; {BUNDLED}.") from error
+
+
+def _answered(error: Exception, http_error: type[Exception]) -> bool:
+    """True where the Hub itself said no (not found, gated, a bad id), False where nobody could be reached."""
+    status = getattr(getattr(error, "response", None), "status_code", 500)
+    return isinstance(error, ValueError) or (isinstance(error, http_error) and status < 500)
+
+
+def _check_blobs(repository: str, folder: Path) -> None:
+    """Compare the weights in the Hub's cache with their SHA-256, which is the name of the file linked to."""
+    for path in folder.rglob("*.safetensors"):
+        expected = path.readlink().name if path.is_symlink() else ""
+        if len(expected) != 64:  # a file that the Hub lists without a SHA-256
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            path.resolve().unlink()
+            path.unlink()
+            raise ModelUnavailable(
+                f"{repository} is not available: the download of {path.name} is damaged (expected SHA-256 {expected}, "
+                f"found {found}) and was removed; run this again to download it anew."
+            )
+
+
+def _reason(error: Exception) -> str:
+    """Why the Hub's client failed, in a few words."""
+    from huggingface_hub import errors
+
+    first = (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(".:;")
+    text = str(error)
+    reasons = [
+        (isinstance(error, errors.OfflineModeIsEnabled), "offline mode is on (HF_HUB_OFFLINE=1)"),
+        (isinstance(error, errors.GatedRepoError), "it is gated: accept its terms on huggingface.co and log in"),
+        (isinstance(error, errors.RepositoryNotFoundError), "the Hub has no such repository, or it is private"),
+        (isinstance(error, errors.HFValidationError), "this is no Hub id, which reads owner/name"),
+        (isinstance(error, errors.EntryNotFoundError), "it holds no diffusers pipeline, or a file of it is missing"),
+        ("safetensors" in text and ("not find" in text or "no file named" in text), "it has no safetensors weights"),
+        ("remote_code" in text or "custom code" in text, "it needs code of its own to run, which labkit never runs"),
+        ("Consistency check failed" in text, "the download broke off, so run this again"),
+        (isinstance(error, json.JSONDecodeError), "its model_index.json is damaged"),
+        (isinstance(error, errors.HfHubHTTPError), f"the Hub answers with an error ({first})"),
+        (type(error).__module__.startswith("http"), f"the Hub cannot be reached or broke off ({type(error).__name__})"),
+    ]
+    return next((words for holds, words in reasons if holds), f"{type(error).__name__} ({first})")
