@@ -15,15 +15,16 @@ from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
 from labkit.forward import diffuse, diffusion_kernel, forward_step, posterior
 from labkit.model import MLP, UNet, fashion_unet, fast
-from labkit.pretrained import load_pretrained
+from labkit.pretrained import ModelUnavailable, load_classifier, load_pretrained
 from labkit.reverse import predict_x, reverse_mean, reverse_step
 from labkit.sample import ancestral, ddim, sample, trajectory
 from labkit.schedule import NoiseSchedule
 from labkit.train import epsilon_loss, train
 
 __all__ = [
-    "MLP", "GaussianMixture", "NoiseSchedule", "UNet", "ancestral", "data", "ddim", "describe_device", "diffuse",
-    "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse", "fashion_unet", "fast",
-    "forward_step", "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step",
-    "sample", "show", "train", "trajectory",
+    "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "data", "ddim",
+    "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model",
+    "exact_reverse", "fashion_unet", "fast", "forward_step", "load_classifier", "load_pretrained",
+    "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train",
+    "trajectory",
 ]  # fmt: skip

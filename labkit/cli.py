@@ -1,6 +1,7 @@
 """The command `labkit`: a thin face over the rooms; it parses words, calls them and prints."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import time
@@ -137,9 +138,10 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, compi
 
     from labkit.data import fashion_mnist
     from labkit.model import fashion_unet
+    from labkit.pretrained import save_pipeline
     from labkit.sample import ddim, sample
     from labkit.schedule import NoiseSchedule
-    from labkit.show import save_grid
+    from labkit.show import save_curve, save_grid
     from labkit.train import train as run
 
     torch.manual_seed(seed)
@@ -157,6 +159,50 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, compi
         minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture, every=1000, mixed_precision="bf16",
     )  # fmt: skip
     click.echo(f"{len(losses)} of {steps} steps done, loss {sum(losses[-100:]) / len(losses[-100:]):.4f}")
+    save_pipeline(average.unet, schedule, out / "pipeline")
+    save_curve(losses, out / "loss.png")
+    click.echo(f"saved as a diffusers pipeline: {out / 'pipeline'}")
+
+
+@train.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/classifier"), show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
+def classifier(out: Path, epochs: int) -> None:
+    """The small classifier whose features measure the quality of samples."""
+    import torch
+    from safetensors.torch import save
+
+    from labkit.data import fashion_mnist
+    from labkit.model import Classifier
+    from labkit.train import train_classifier
+
+    torch.manual_seed(0)
+    net = Classifier().to(memory_format=torch.channels_last)
+    train_classifier(net, *fashion_mnist("train"), epochs=epochs)
+    x, labels = fashion_mnist("test")
+    with torch.no_grad():
+        guess = torch.cat([net(x_b).argmax(1) for x_b in x.split(500)])
+    right = int((guess == labels).sum())
+    out.mkdir(parents=True, exist_ok=True)
+    weights = save({name: part.contiguous() for name, part in net.state_dict().items()})
+    (out / "model.tmp").write_bytes(weights)
+    (out / "model.tmp").replace(out / "model.safetensors")
+    click.echo(f"{right / len(x):.2%} of the {len(x)} test images named right; saved in {out}")
+
+
+@main.command()
+@click.option("--count", type=click.IntRange(2), default=2000, show_default=True, help="Images drawn and compared.")
+@click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="DDIM steps.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/quality.json"), show_default=True)
+def evaluate(count: int, steps: int, out: Path) -> None:
+    """Measure the bundled model: Fréchet distance beside floor and baselines, class shares, near copies."""
+    from labkit.quality import measure, report
+
+    result = measure(count, steps)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".tmp").write_text(json.dumps(result, indent=2) + "\n", "utf8")
+    out.with_suffix(".tmp").replace(out)
+    click.echo(report(result))
 
 
 if __name__ == "__main__":

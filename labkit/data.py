@@ -38,6 +38,22 @@ def fashion_mnist(split: str = "train") -> tuple[Tensor, Tensor]:
     return padded, labels.long()
 
 
+def stored_samples(steps: int) -> Tensor:
+    """The 256 images that the bundled model drew in `steps` steps: (256, 1, 32, 32) float32 in [-1, 1].
+
+    data/make_samples.py made them, image i from the generator with seed i. Raises ValueError for a
+    number of steps that is not stored and DataError for a missing or damaged file.
+    """
+    from PIL import Image
+
+    known = sorted(int(name[16:-4]) for name in checksums() if name.startswith("samples/fashion-"))
+    if steps not in known:
+        raise ValueError(f"steps={steps!r} is not stored; use one of {known}")
+    raw = bytearray(Image.open(verified(f"samples/fashion-{steps}.png")).tobytes())
+    grid = torch.frombuffer(raw, dtype=torch.uint8).reshape(16, 32, 16, 32)
+    return grid.transpose(1, 2).reshape(256, 1, 32, 32).float() / 127.5 - 1
+
+
 def _read_idx(name: str) -> Tensor:
     """An IDX file (magic number, big-endian sizes, bytes), xz-compressed, as a uint8 tensor."""
     raw = bytearray(lzma.decompress(verified(name).read_bytes()))
@@ -48,9 +64,21 @@ def _read_idx(name: str) -> Tensor:
 
 @lru_cache
 def checksums() -> dict[str, str]:
-    """The expected SHA-256 of every file under data/, by its path relative to data/."""
-    lines = (ROOT / "data" / "SHA256SUMS").read_text("utf8").splitlines()
-    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    """The expected SHA-256 of every file under data/, by its path relative to data/.
+
+    Raises DataError where the list itself is missing or is no list.
+    """
+    restore = "restore it with: git checkout -- data/SHA256SUMS"
+    try:
+        lines = (ROOT / "data" / "SHA256SUMS").read_text("utf8").splitlines()
+        listed = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+        if any(len(digest) != 64 for digest in listed.values()):
+            raise ValueError
+        return listed
+    except FileNotFoundError:
+        raise DataError(f"data/SHA256SUMS is missing; {restore}") from None
+    except ValueError:  # also where it is not UTF-8
+        raise DataError(f"data/SHA256SUMS is damaged: give lines of a SHA-256 and a name; {restore}") from None
 
 
 def verified(name: str) -> Path:

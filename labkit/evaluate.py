@@ -25,7 +25,9 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     the dimensions differ.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(f"features have shapes {tuple(a.shape)} and {tuple(b.shape)}; give (N, D) and (M, D), N, M >= 2")
+        raise ValueError(
+            f"features have shapes {tuple(a.shape)} and {tuple(b.shape)}; give (N, D) and (M, D), N, M >= 2"
+        )
     a, b = a.double(), b.double()
     cov_a, cov_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(a.shape[1], -1)
     # The eigenvalues of C_a C_b are real and not negative; rounding may make them a little so.

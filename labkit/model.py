@@ -25,6 +25,7 @@ class UNet(nn.Module):
         self.schedule = schedule
 
     def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
+        """The guess ε̂, of the shape of z_t."""
         if isinstance(t, int):  # filled on the device: no transfer, so the loop never waits for a GPU
             t = torch.full((len(z_t),), t, device=z_t.device)
         return self.unet(z_t, t.to(z_t.device) - 1, return_dict=False)[0]
@@ -47,7 +48,7 @@ def fashion_unet(channels: tuple[int, ...] = (24, 64, 128)) -> UNet:
         down_block_types=("DownBlock2D",) * len(channels),
         up_block_types=("UpBlock2D",) * len(channels),
         norm_num_groups=8,
-        attention_head_dim=32,
+        attention_head_dim=min(32, channels[-1]),
     )
     return UNet(unet.to(memory_format=torch.channels_last))
 
@@ -68,6 +69,7 @@ class MLP(nn.Module):
         )  # fmt: skip
 
     def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
+        """The guess ε̂, of the shape of z_t."""
         z = z_t.reshape(-1, self.dim)
         u = torch.as_tensor(t, device=z.device).expand(len(z)).to(z.dtype) / self.T
         angle = u[:, None] * self.frequency
@@ -124,4 +126,5 @@ class Classifier(nn.Module):
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 1, 32, 32) to scores (B, 10)."""
         return self.head(self.body(x))

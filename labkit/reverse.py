@@ -5,7 +5,6 @@ The network's guess ε̂ comes in as a tensor, so this file knows nothing of net
 (B, ...); t is an int or an int64 tensor (B,), 1..T. All raise what `schedule.coefficients` raises.
 """
 
-import torch
 from torch import Tensor
 
 from labkit.schedule import NoiseSchedule, coefficients
@@ -16,7 +15,9 @@ def predict_x(schedule: NoiseSchedule, z_t: Tensor, t: int | Tensor, epsilon_hat
 
     It is the slide "Diffusion kernel" solved for x.
     """
-    noise, signal = coefficients(t, (1 - schedule.alpha).sqrt(), schedule.alpha.sqrt(), z_t=z_t, epsilon_hat=epsilon_hat)
+    noise, signal = coefficients(
+        t, (1 - schedule.alpha).sqrt(), schedule.alpha.sqrt(), z_t=z_t, epsilon_hat=epsilon_hat
+    )
     return (z_t - noise * epsilon_hat) / signal
 
 

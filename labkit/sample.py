@@ -89,7 +89,7 @@ def sample(
     path = trajectory(
         model, schedule, shape, solver=solver, steps=steps, generator=generator, device=device, progress=progress
     )
-    for _, x in path:
+    for _, x in path:  # noqa: B007
         pass
     return x
 
@@ -101,6 +101,9 @@ def _checked_shape(shape: Sequence[int], generator: Generators) -> tuple[int, ..
         raise TypeError(f"shape={shape!r}; give whole numbers such as (16, 1, 32, 32)") from None
     if not checked or min(checked) < 1:
         raise ValueError(f"shape={tuple(shape)}; give sizes of 1 or more, the batch first")
+    several = generator if isinstance(generator, Sequence) else [] if generator is None else [generator]
+    if not all(isinstance(one, torch.Generator) for one in several):
+        raise TypeError(f"generator={generator!r}; give a torch.Generator, or a list with one for each image")
     if isinstance(generator, Sequence) and len(generator) != checked[0]:
         raise ValueError(f"{len(generator)} generators for a batch of {checked[0]}; give one, or one for each image")
     return checked

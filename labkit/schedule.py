@@ -68,7 +68,9 @@ class NoiseSchedule:
         return self if steps in (None, self.T) else NoiseSchedule(1 - kept[1:] / kept[:-1])
 
     def __repr__(self) -> str:
-        return f"NoiseSchedule(T={self.T}, beta {self.beta[1]:.3g} to {self.beta[-1]:.3g}, alpha_T {self.alpha[-1]:.3g})"
+        return (
+            f"NoiseSchedule(T={self.T}, beta {self.beta[1]:.3g} to {self.beta[-1]:.3g}, alpha_T {self.alpha[-1]:.3g})"
+        )
 
 
 def coefficients(t: int | Tensor, *tables: Tensor, **tensors: Tensor) -> list[float | Tensor]:
@@ -92,7 +94,9 @@ def coefficients(t: int | Tensor, *tables: Tensor, **tensors: Tensor) -> list[fl
     if isinstance(t, int):
         return [table[t].item() for table in tables]
     if first.ndim == 0 or len(t) != len(first):
-        raise ValueError(f"t has shape {tuple(t.shape)} but the batch has shape {tuple(first.shape)}; give one t an image")
+        raise ValueError(
+            f"t has shape {tuple(t.shape)} but the batch has shape {tuple(first.shape)}; give one t an image"
+        )
     dtype = reduce(torch.promote_types, (value.dtype for value in tensors.values()))
     shape = (-1, *[1] * (first.ndim - 1))
     index = t.to(tables[0].device, torch.int64)  # uint8 would be taken for a mask

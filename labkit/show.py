@@ -64,7 +64,13 @@ def png(drawn: "Figure") -> bytes:
 
 
 def images(
-    x: Tensor, title: str, alt: str, *, columns: int | None = None, labels: Sequence[str] | None = None, scale: float = 1.0
+    x: Tensor,
+    title: str,
+    alt: str,
+    *,
+    columns: int | None = None,
+    labels: Sequence[str] | None = None,
+    scale: float = 1.0,
 ) -> None:
     """Show images (N, C, H, W) in [-1, 1] side by side, `columns` in a row (all of them by default).
 
@@ -131,6 +137,16 @@ def save_grid(x: Tensor, path: Path | str, columns: int | None = None, zoom: int
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".tmp").write_bytes(_encoded(image_grid(x, columns), zoom))
     os.replace(path.with_suffix(".tmp"), path)
+
+
+def save_curve(losses: Sequence[float], path: Path | str) -> None:
+    """Write a training loss, averaged over 100 steps at a time, as a PNG; at once or not at all."""
+    drawn, ax = figure(size=(7, 3.5))
+    means = [sum(part) / len(part) for part in (losses[i : i + 100] for i in range(0, len(losses), 100))]
+    ax.plot([100 * (i + 0.5) for i in range(len(means))], means)
+    ax.set(xlabel="step", ylabel="loss, mean of 100 steps", yscale="log", title="Training loss")
+    Path(path).with_suffix(".tmp").write_bytes(png(drawn))
+    os.replace(Path(path).with_suffix(".tmp"), path)
 
 
 def _encoded(picture: Tensor, zoom: int) -> bytes:

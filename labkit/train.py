@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from labkit.device import pick_device
 from labkit.forward import diffuse
 from labkit.schedule import NoiseSchedule
 
@@ -25,7 +26,7 @@ def epsilon_loss(model: nn.Module, schedule: NoiseSchedule, x: Tensor, t: Tensor
     divergence of the posterior from p(z_{t-1} | z_t, w); lab 03 derives it.
     """
     epsilon_hat = model(diffuse(schedule, x, t, epsilon), t)
-    return (epsilon_hat.float() - epsilon).square().mean()
+    return (epsilon_hat.to(torch.promote_types(epsilon.dtype, torch.float32)) - epsilon).square().mean()
 
 
 def draw_batch(x: Tensor, T: int, batch_size: int, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,15 +78,22 @@ def train(
     even if steps are left. checkpoint: a file that is written every `every` steps and at the end, and
     resumed from if it exists. callback(step, averaged_model) is called every `every` steps: pictures
     are drawn by the caller. mixed_precision: "no", "bf16" or "fp16". Raises ValueError for no data,
-    an impossible number, or a checkpoint that belongs to another model.
+    an impossible number, or a checkpoint that belongs to another model, and TypeError for integer images.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from tqdm.auto import tqdm
 
     for name, value in {"steps": steps, "batch_size": batch_size, "every": every, "len(x)": len(x)}.items():
         if value < 1:
             raise ValueError(f"{name}={value}; give 1 or more")
-    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=str(device) == "cpu")
+    if not x.is_floating_point():
+        raise TypeError(f"x is {x.dtype}; give a floating-point tensor (images in [-1, 1])")
+    if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
+        # an earlier run in this process may have used another precision or device
+        AcceleratorState._reset_state(reset_partial_state=True)
+    cpu = device is not None and pick_device(device).type == "cpu"
+    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=cpu)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01)
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(ema)).to(accelerator.device)
     net, optimizer = accelerator.prepare(model, optimizer)
@@ -131,7 +139,9 @@ def _average(decay: float) -> Callable:
     return update
 
 
-def _save(path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object, losses: list[float]) -> None:
+def _save(
+    path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object, losses: list[float]
+) -> None:
     if path is None:
         return
     path = Path(path)
@@ -157,7 +167,9 @@ def _resume(path: Path | str | None, model: nn.Module, average: nn.Module, optim
         return list(state["losses"])
     except Exception as problem:
         reason = str(problem).splitlines()[0]
-        raise ValueError(f"{path} does not belong to this model and training ({reason}); remove it or name another") from None
+        raise ValueError(
+            f"{path} does not belong to this model and training ({reason}); remove it or name another"
+        ) from None
 
 
 def train_classifier(

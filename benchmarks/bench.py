@@ -1,0 +1,118 @@
+"""Measures what the README claims and writes it there: `make bench`.
+
+Every figure is a median over rounds with its smallest and largest value. Ratios are taken between commands that ran
+in turn in the same round, as a shared machine drifts. A notebook's memory is the largest sum over its pytest and
+kernel processes, looked at ten times a second.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+START, END = "<!-- bench -->", "<!-- /bench -->"
+DRAW = """
+import time, torch, labkit
+model = labkit.load_pretrained("fashion", "cpu")
+for net in (model, labkit.fast(model)):
+    started = time.perf_counter()
+    labkit.sample(net, model.schedule, (16, 1, 32, 32), solver=labkit.ddim, steps=50, device="cpu", progress=False)
+    print(time.perf_counter() - started)
+"""
+
+
+def run(*command: str) -> tuple[float, float, str]:
+    """Seconds, largest memory in GiB and output of a command; the output must be that of a success."""
+    started, peak = time.perf_counter(), 0
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    process = psutil.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None:
+        peak = max(peak, _memory(process))
+        time.sleep(0.01)
+    output = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{output[-2000:]}")
+    return time.perf_counter() - started, peak / 2**30, output
+
+
+def _memory(process: psutil.Process) -> int:
+    total = 0
+    for one in [process, *_children(process)]:
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def spread(values: list[float], unit: str) -> str:
+    """Median and range as text."""
+    return f"{statistics.median(values):.3g} {unit} ({min(values):.3g} to {max(values):.3g})"
+
+
+def imports(rounds: int) -> dict[str, str]:
+    """`import labkit` against `import torch`, in turn."""
+    ratios = []
+    for _ in range(rounds + 1):
+        torch_seconds, labkit_seconds = (run("-c", f"import {name}")[0] for name in ("torch", "labkit"))
+        ratios.append(labkit_seconds / torch_seconds)
+    return {"`import labkit` over `import torch`": spread(ratios[1:], "times")}
+
+
+def drawing(rounds: int) -> dict[str, str]:
+    """16 images in 50 DDIM steps with the bundled model, plain and `fast`."""
+    seconds = [[float(word) for word in run("-c", DRAW)[2].split()] for _ in range(rounds)]
+    plain, quick = zip(*seconds, strict=True)
+    return {
+        "16 images, 50 DDIM steps": spread(list(plain), "s"),
+        "the same with `fast(model)`": spread(list(quick), "s"),
+    }
+
+
+def notebooks(rounds: int) -> dict[str, str]:
+    """Each notebook by nbval: seconds, and memory of all its processes."""
+    figures = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        runs = [run("-m", "pytest", "-q", "--nbval-lax", str(path.relative_to(ROOT))) for _ in range(rounds)]
+        memory = max(memory for _, memory, _ in runs)
+        figures[f"`{path.stem}` by nbval"] = f"{spread([seconds for seconds, _, _ in runs], 's')}, {memory:.1f} GiB"
+    return figures
+
+
+def machine() -> str:
+    """The machine in words."""
+    memory = psutil.virtual_memory().total / 2**30
+    cores, kind, python = os.cpu_count(), platform.machine(), platform.python_version()
+    return f"{cores} cores ({kind}), {memory:.0f} GiB, no GPU used, Python {python}"
+
+
+def main(rounds: int = 3) -> None:
+    """Measure everything, write benchmarks/results.json and the README's table."""
+    figures = imports(2 * rounds) | drawing(rounds) | notebooks(rounds)
+    result = {"machine": machine(), "rounds": rounds, "figures": figures}
+    (ROOT / "benchmarks" / "results.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf8")
+    rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    caption = f"{machine()}; median (smallest to largest) of {rounds} rounds."
+    table = f"{START}\n{caption}\n\n| what | measured |\n|---|---|\n{rows}\n{END}"
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text("utf8").split(START)
+    readme.write_text(before + table + rest.split(END)[1], "utf8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:]))

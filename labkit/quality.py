@@ -1,0 +1,62 @@
+"""The measurement behind the model card: the bundled model beside real images, QDA and noise.
+
+It joins rooms (data, sample, pretrained, evaluate) for `labkit evaluate` and knows no formula of its own.
+"""
+
+import time
+
+import torch
+
+from labkit.data import CLASSES, fashion_mnist
+from labkit.evaluate import bootstrap_error, class_shares, features, frechet_distance, gaussian_samples, near_copies
+from labkit.model import fast
+from labkit.pretrained import load_classifier, load_pretrained
+from labkit.sample import ddim, sample
+
+
+def measure(count: int, steps: int) -> dict:
+    """Draw `count` images in `steps` DDIM steps and compare them with as many test images.
+
+    Returns, ready for JSON: for each set its Fréchet distance and bootstrap error, the class shares, the
+    share of near copies (1 % where nothing is copied), and the seconds that drawing took.
+    """
+    model, classifier = load_pretrained("fashion"), load_classifier()
+    (train, labels), (test, _) = fashion_mnist("train"), fashion_mnist("test")
+    generator, started = torch.Generator().manual_seed(0), time.perf_counter()
+    sizes = [min(250, count - first) for first in range(0, count, 250)]
+    drawn = [
+        sample(fast(model), model.schedule, (size, 1, 32, 32), solver=ddim, steps=steps, generator=generator)
+        for size in sizes
+    ]
+    seconds, drawn = time.perf_counter() - started, torch.cat(drawn).cpu().clamp(-1, 1)
+    sets = {
+        "floor": train[torch.randperm(len(train), generator=generator)[:count]],
+        "model": drawn,
+        "QDA": gaussian_samples(train, labels, count, generator),
+        "noise": torch.randn(drawn.shape, generator=generator).clamp(-1, 1),
+    }
+    real, held_out = features(classifier, test[:count]), test[-2000:]
+    distance = {}
+    for name, images in sets.items():
+        seen = features(classifier, images)
+        distance[name] = [frechet_distance(seen, real), bootstrap_error(seen, real, generator)]
+    return {
+        "count": count,
+        "steps": steps,
+        "seconds": seconds,
+        "distance": distance,
+        "class_shares": dict(zip(CLASSES, class_shares(classifier, drawn).tolist(), strict=True)),
+        "near_copies": near_copies(drawn, held_out, train),
+    }
+
+
+def report(result: dict) -> str:
+    """The result of `measure` as text for people."""
+    floor, model, qda = (result["distance"][name][0] for name in ("floor", "model", "QDA"))
+    lines = [f"{result['count']} images in {result['steps']} DDIM steps, {result['seconds']:.0f} s"]
+    lines += [
+        f"{name:6} Fréchet distance {value:8.2f} ± {error:.2f}" for name, (value, error) in result["distance"].items()
+    ]
+    lines += [f"(model - floor) / (QDA - floor) = {(model - floor) / (qda - floor):.1%}"]
+    lines += [f"{name:10} {share:6.1%}" for name, share in result["class_shares"].items()]
+    return "\n".join([*lines, f"near copies {result['near_copies']:.1%} (1 % where nothing is copied)"])
