@@ -1,0 +1,110 @@
+"""The command `labkit`: what doctor says of a good tree and of a damaged one."""
+
+import hashlib
+import http.server
+import threading
+from collections import namedtuple
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from labkit import cli, data
+
+FILES = ("fashion-mnist/train-images-idx3-ubyte.xz", "pretrained/fashion/unet/weights.safetensors")
+
+
+def memory(monkeypatch, free_gib):
+    state = namedtuple("State", "available total")(free_gib * 2**30, 16 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: state)
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A course in small: two data files with their checksums, a quick U-Net step, enough memory."""
+    lines = []
+    for name in FILES:
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(name.encode())
+        lines.append(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n")
+    (tmp_path / "data" / "SHA256SUMS").write_text("".join(lines))
+    monkeypatch.setattr(data, "ROOT", tmp_path)
+    monkeypatch.setattr(cli, "_unet_seconds", lambda device: 2 * cli.REFERENCE_STEP)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    memory(monkeypatch, 8)
+    data.checksums.cache_clear()
+    yield tmp_path
+    data.checksums.cache_clear()
+
+
+def doctor():
+    result = CliRunner().invoke(cli.main, ["doctor"])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_doctor_of_a_good_tree_names_everything_and_scales_the_seconds(tree):
+    code, output = doctor()
+    assert code == 0, output
+    for word in ("python 3", "torch 2", "diffusers", "device: ", "memory: 8.0 of 16.0 GiB", "offline (HF_HUB_OFFLINE"):
+        assert word in output
+    for name in FILES:
+        assert f"data/{name}: ok" in output
+    for lab, (seconds, _) in cli.LABS.items():
+        assert f"{lab}: ready, about {float(f'{2 * seconds:.1g}'):.0f} s" in output
+    assert str(tree) not in output  # no path of a machine
+
+
+@pytest.mark.parametrize("harm", ["damage", "remove"])
+def test_doctor_names_a_bad_file_and_fails_only_the_labs_that_read_it(tree, harm):
+    path = tree / "data" / FILES[1]
+    path.write_bytes(b"flipped") if harm == "damage" else path.unlink()
+    code, output = doctor()
+    assert code == 1
+    assert f"data/{FILES[1]}: {'damaged' if harm == 'damage' else 'missing'}" in output
+    assert f"git checkout -- data/{FILES[1]}" in output
+    for lab, (_, folders) in cli.LABS.items():
+        assert f"{lab}: {'cannot run' if 'pretrained/fashion' in folders else 'ready'}" in output
+
+
+def test_doctor_fails_where_a_folder_is_not_listed_at_all(tree):
+    (tree / "data" / "SHA256SUMS").write_text("")
+    code, output = doctor()
+    assert code == 1
+    assert "01: cannot run, data/fashion-mnist is missing" in output
+
+
+def test_doctor_fails_where_a_package_or_memory_is_missing(tree, monkeypatch):
+    monkeypatch.setattr(cli, "PACKAGES", ("labkit", "surely-not-there"))
+    code, output = doctor()
+    assert code == 1
+    assert "surely-not-there MISSING" in output
+    assert "02: cannot run, surely-not-there missing" in output
+    monkeypatch.setattr(cli, "PACKAGES", ("labkit",))
+    memory(monkeypatch, 1)
+    code, output = doctor()
+    assert code == 1
+    assert "3 GiB of free memory" in output
+
+
+def test_doctor_tells_online_from_offline(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    assert cli._network() == "online"
+    server.server_close()
+    assert cli._network().startswith("offline (the Hub does not answer)")
+
+
+@pytest.mark.slow
+def test_the_unet_step_is_really_measured():
+    assert 0 < cli._unet_seconds("cpu") < 60
+
+
+def test_every_notebook_has_its_lab_in_the_doctors_table():
+    names = {path.name[:2] for path in (data.ROOT / "notebooks").glob("*.ipynb")}
+    assert names <= set(cli.LABS)
