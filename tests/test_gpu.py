@@ -1,0 +1,76 @@
+"""Sampling and training on CUDA, in three precisions, against the CPU; skipped where there is no GPU."""
+
+import math
+
+import pytest
+import torch
+
+from labkit.device import describe_device, pick_device
+from labkit.forward import diffuse
+from labkit.model import UNet, fashion_unet
+from labkit.sample import ancestral, ddim, sample
+from labkit.schedule import NoiseSchedule
+from labkit.train import train
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+SCHEDULE = NoiseSchedule.linear(100)
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@pytest.fixture
+def exact_arithmetic() -> None:
+    """TF32 off: the CPU has none."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def network() -> UNet:
+    """A narrow U-Net, always with the same weights."""
+    torch.manual_seed(0)
+    return fashion_unet((8, 16, 16)).eval()
+
+
+def test_the_gpu_is_picked_and_described() -> None:
+    assert pick_device().type == "cuda"
+    assert "GiB" in describe_device()
+
+
+@pytest.mark.parametrize("solver", [ancestral, ddim], ids=["ancestral", "ddim"])
+def test_the_same_noise_gives_the_same_image_as_on_the_cpu(exact_arithmetic: None, solver: object) -> None:
+    images = []
+    for device in ("cpu", "cuda"):
+        noise = torch.Generator().manual_seed(1)
+        x = sample(
+            network().to(device), SCHEDULE, (2, 1, 32, 32), solver=solver, steps=20, generator=noise, device=device,
+            progress=False,
+        )  # fmt: skip
+        assert x.device.type == device
+        images.append(x.cpu())
+    torch.testing.assert_close(*images, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_sampling_in_three_precisions(name: str) -> None:
+    model, noise = network().to("cuda"), torch.Generator().manual_seed(1)
+    with torch.autocast("cuda", PRECISIONS[name], enabled=name != "fp32"):
+        x = sample(model, SCHEDULE, (2, 1, 32, 32), steps=10, generator=noise, device="cuda", progress=False)
+    assert x.dtype == torch.float32
+    assert x.isfinite().all()
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_training_in_three_precisions(name: str) -> None:
+    x = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    mixed = "no" if name == "fp32" else name
+    model, losses = train(
+        network(), SCHEDULE, x, steps=6, batch_size=8, mixed_precision=mixed, device="cuda", progress=False
+    )
+    assert len(losses) == 6
+    assert all(math.isfinite(value) for value in losses)
+    assert all(part.device.type == "cuda" and part.isfinite().all() for part in model.parameters())
+
+
+def test_a_table_lookup_meets_tensors_on_the_gpu() -> None:
+    x, t = torch.randn(3, 4), torch.tensor([1, 50, 100])
+    expected = diffuse(SCHEDULE, x, t, x)
+    for where in ("cpu", "cuda"):
+        torch.testing.assert_close(diffuse(SCHEDULE, x.cuda(), t.to(where), x.cuda()).cpu(), expected)
