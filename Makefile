@@ -22,7 +22,8 @@ set-up: ## create .venv and install the course into it (the others do this first
 	exit 1; }; $$python tools/set_up.py
 
 lab: set-up ## open JupyterLab on the first notebook (PORT=8888, ARGS=--no-browser)
-	$(BIN)/jupyter lab --port=$(PORT) $(ROOT_MAY) $(ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --port=$(PORT) $(ROOT_MAY) --ServerApp.root_dir=notebooks \
+		--LabApp.default_url=/lab/tree/00_start_here.ipynb $(ARGS)
 
 test: set-up lint ## everything, that is ruff, unit tests and every notebook (under 12 minutes)
 	$(BIN)/pytest --nbval-lax --nbval-current-env tests notebooks
