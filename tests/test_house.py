@@ -205,14 +205,17 @@ def test_a_notebook_is_small_and_names_no_machine(path: Path) -> None:
     assert not MACHINE_PATH.search(text)
 
 
+@cache
+def first_cell() -> str:
+    """The first code cell of every notebook, as tools/first_cell.py stamps it."""
+    code = "import first_cell as f; print(f.source(f.address()), end='')"
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, cwd=ROOT / "tools", capture_output=True, text=True, check=True).stdout
+
+
 @notebook
 def test_a_notebooks_first_cell_is_the_courses(path: Path) -> None:
-    stamp = ROOT / "tools" / "first_cell.py"
-    if not stamp.is_file():
-        pytest.skip("no tools/first_cell.py yet")
-    code = "import first_cell as f; print(f.source(f.address()), end='')"
-    found = subprocess.run([sys.executable, "-c", code], cwd=stamp.parent, capture_output=True, text=True, check=True)
-    assert cells(path)[0]["source"] == found.stdout
+    assert cells(path)[0]["source"] == first_cell()
 
 
 @notebook
