@@ -1,27 +1,9 @@
 """The command `labkit`: a thin face over the rooms; it parses words, calls them and prints."""
 
-import importlib.metadata
 import json
-import os
-import platform
-import time
-import urllib.request
 from pathlib import Path
 
 import click
-
-# Seconds of each notebook by nbval (`make bench`), and the folders of data/ that it reads. They were measured where a
-# U-Net step of 16 images takes REFERENCE_STEP seconds; `labkit doctor` scales them by the step it measures.
-REFERENCE_STEP = 0.2
-LABS = {
-    "00": (20, ("fashion-mnist", "pretrained/fashion")),
-    "01": (30, ("fashion-mnist",)),
-    "02": (30, ()),
-    "03": (60, ("fashion-mnist",)),
-    "04": (90, ("fashion-mnist", "pretrained/fashion")),
-}
-PACKAGES = ("labkit", "torch", "diffusers", "transformers", "accelerate", "matplotlib", "ipywidgets")
-GIB_WANTED = 3
 
 
 @click.group()
@@ -32,92 +14,9 @@ def main() -> None:
 @main.command()
 def doctor() -> None:
     """Can this machine run the labs? Versions, device, memory, files, network, speed; exit 1 if a lab cannot run."""
-    import psutil
+    from labkit.doctor import examine
 
-    from labkit.data import checksums
-    from labkit.device import describe_device, pick_device
-
-    click.echo(f"python {platform.python_version()}, {platform.system()}")
-    absent = [name for name in PACKAGES if not _version(name)]
-    click.echo(", ".join(f"{name} {_version(name) or 'MISSING'}" for name in PACKAGES))
-    free, total = (getattr(psutil.virtual_memory(), name) / 2**30 for name in ("available", "total"))
-    click.echo(f"device: {describe_device()}; memory: {free:.1f} of {total:.1f} GiB free")
-    states = {name: _state(name) for name in checksums()}
-    for name, state in states.items():
-        click.echo(f"data/{name}: {state}")
-    click.echo(f"network: {_network()}")
-    step = None if absent else _unet_seconds("cpu")
-    if step:
-        click.echo(f"one U-Net step of 16 images: {step:.2g} s on the CPU")
-    if step and pick_device().type != "cpu":
-        click.echo(
-            f"one U-Net step of 16 images: {_unet_seconds(pick_device()):.2g} s on the {pick_device().type} device"
-        )
-    verdicts = {lab: _obstacle(folders, states, absent, free) for lab, (_, folders) in LABS.items()}
-    for lab, obstacle in verdicts.items():
-        seconds = LABS[lab][0] * (step or 0) / REFERENCE_STEP  # on the CPU: with a GPU, this at most
-        click.echo(
-            f"{lab}: cannot run, {obstacle}" if obstacle else f"{lab}: ready, about {float(f'{seconds:.1g}'):.0f} s"
-        )
-    raise SystemExit(1 if any(verdicts.values()) else 0)
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _state(name: str) -> str:
-    """ "ok", or what is wrong with data/`name` and how to restore it."""
-    from labkit.data import DataError, verified
-
-    try:
-        verified(name)
-    except DataError as problem:
-        return str(problem).removeprefix(f"data/{name} is ")
-    return "ok"
-
-
-def _network() -> str:
-    """Whether Hub models can be had: HF_HUB_OFFLINE first, then one try of two seconds."""
-    from huggingface_hub import constants
-
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
-        return "offline (HF_HUB_OFFLINE is set); the labs do not need it"
-    try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=2).close()
-    except OSError:
-        return "offline (the Hub does not answer); the labs do not need it"
-    return "online"
-
-
-def _unet_seconds(device: str) -> float:
-    """Seconds of one step of the course's U-Net on 16 images: the median of five, after one to warm up."""
-    import torch
-
-    from labkit.model import fashion_unet
-
-    model, z_t, seconds = fashion_unet().eval().to(device), torch.zeros(16, 1, 32, 32, device=device), []
-    with torch.no_grad():
-        for _ in range(6):
-            started = time.perf_counter()
-            model(z_t, 1).sum().item()
-            seconds.append(time.perf_counter() - started)
-    return sorted(seconds[1:])[2]
-
-
-def _obstacle(folders: tuple[str, ...], states: dict[str, str], absent: list[str], free: float) -> str:
-    """Why a lab that reads these folders of data/ cannot run here, or ""."""
-    for folder in folders:
-        files = {name: state for name, state in states.items() if name.startswith(f"{folder}/")}
-        bad = [name for name, state in files.items() if state != "ok"]
-        if bad or not files:
-            return f"data/{(bad or [folder])[0]} is missing or damaged (see above)"
-    if absent:
-        return f"{', '.join(absent)} missing: make set-up, or pip install -e ."
-    return "" if free >= GIB_WANTED else f"{GIB_WANTED} GiB of free memory are needed: close something"
+    raise SystemExit(0 if examine() else 1)
 
 
 @main.group()
@@ -172,9 +71,8 @@ def classifier(out: Path, epochs: int) -> None:
     import torch
     from safetensors.torch import save
 
+    from labkit.classifier import Classifier, train_classifier
     from labkit.data import fashion_mnist
-    from labkit.model import Classifier
-    from labkit.train import train_classifier
 
     torch.manual_seed(0)
     net = Classifier().to(memory_format=torch.channels_last)

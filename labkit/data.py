@@ -38,20 +38,24 @@ def fashion_mnist(split: str = "train") -> tuple[Tensor, Tensor]:
     return padded, labels.long()
 
 
+def stored_steps() -> list[int]:
+    """The numbers of steps for which `stored_samples` has images."""
+    return sorted(int(name[16:-4]) for name in checksums() if name.startswith("samples/fashion-"))
+
+
 def stored_samples(steps: int) -> Tensor:
-    """The 256 images that the bundled model drew in `steps` steps: (256, 1, 32, 32) float32 in [-1, 1].
+    """The 128 images that the bundled model drew in `steps` steps: (128, 1, 32, 32) float32 in [-1, 1].
 
     data/make_samples.py made them, image i from the generator with seed i. Raises ValueError for a
     number of steps that is not stored and DataError for a missing or damaged file.
     """
     from PIL import Image
 
-    known = sorted(int(name[16:-4]) for name in checksums() if name.startswith("samples/fashion-"))
-    if steps not in known:
-        raise ValueError(f"steps={steps!r} is not stored; use one of {known}")
+    if steps not in stored_steps():
+        raise ValueError(f"steps={steps!r} is not stored; use one of {stored_steps()}")
     raw = bytearray(Image.open(verified(f"samples/fashion-{steps}.png")).tobytes())
-    grid = torch.frombuffer(raw, dtype=torch.uint8).reshape(16, 32, 16, 32)
-    return grid.transpose(1, 2).reshape(256, 1, 32, 32).float() / 127.5 - 1
+    grid = torch.frombuffer(raw, dtype=torch.uint8).reshape(8, 32, 16, 32)
+    return grid.transpose(1, 2).reshape(128, 1, 32, 32).float() / 127.5 - 1
 
 
 def _read_idx(name: str) -> Tensor:

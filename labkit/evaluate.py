@@ -12,8 +12,9 @@ from labkit.data import CLASSES
 
 def features(classifier: nn.Module, x: Tensor) -> Tensor:
     """What the classifier sees before it decides: x (N, 1, 32, 32) to (N, D), float64 on the CPU."""
+    device = next(classifier.parameters()).device
     with torch.no_grad():
-        parts = [classifier.features(part.clamp(-1, 1)) for part in x.split(500)]
+        parts = [classifier.features(part.clamp(-1, 1).to(device)) for part in x.split(500)]
     return torch.cat(parts).double().cpu()
 
 
@@ -46,8 +47,9 @@ def bootstrap_error(a: Tensor, b: Tensor, generator: torch.Generator, rounds: in
 
 def class_shares(classifier: nn.Module, x: Tensor) -> Tensor:
     """The share of each of the ten classes among images x, as the classifier sees them: (10,)."""
+    device = next(classifier.parameters()).device
     with torch.no_grad():
-        guess = torch.cat([classifier(part.clamp(-1, 1)).argmax(1) for part in x.split(500)])
+        guess = torch.cat([classifier(part.clamp(-1, 1).to(device)).argmax(1) for part in x.split(500)])
     return torch.bincount(guess.cpu(), minlength=len(CLASSES)).double() / len(x)
 
 

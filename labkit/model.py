@@ -103,28 +103,3 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-
-
-class Classifier(nn.Module):
-    """A small network that names the garment: images (B, 1, 32, 32) to scores (B, 10).
-
-    Not a denoiser and so without t; `features` gives the 64 numbers from which it decides, which
-    `evaluate` compares. 130 thousand parameters.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths, layers = (1, 32, 64, 96, 64), []
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if i < 2 else []
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(widths[-1], 10)
-
-    def features(self, x: Tensor) -> Tensor:
-        """Images (B, 1, 32, 32) to (B, 64)."""
-        return self.body(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 1, 32, 32) to scores (B, 10)."""
-        return self.head(self.body(x))

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from labkit.classifier import Classifier
 from labkit.data import checksums, verified
 from labkit.device import pick_device
-from labkit.model import Classifier, UNet
+from labkit.model import UNet
 from labkit.schedule import NoiseSchedule
 
 ROOM = "pretrained"

@@ -170,27 +170,3 @@ def _resume(path: Path | str | None, model: nn.Module, average: nn.Module, optim
         raise ValueError(
             f"{path} does not belong to this model and training ({reason}); remove it or name another"
         ) from None
-
-
-def train_classifier(
-    classifier: nn.Module, x: Tensor, labels: Tensor, *, epochs: int, seed: int = 0, peak_rate: float = 4e-3
-) -> None:
-    """Fit `classifier` in place to images x (N, 1, H, W) and labels (N,), with one-cycle AdamW.
-
-    Images are shifted by up to two pixels and mirrored at random, 256 a step.
-    """
-    generator, per_epoch = _generator(seed, 0, 0), len(x) // 256
-    optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_rate, total_steps=epochs * per_epoch)
-    classifier.train()
-    for _ in range(epochs):
-        order = torch.randperm(len(x), generator=generator)
-        for rows in order[: per_epoch * 256].split(256):
-            shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
-            x_b = x[rows].roll(shift, (2, 3))
-            x_b = x_b.flip(3) if torch.rand((), generator=generator) < 0.5 else x_b
-            nn.functional.cross_entropy(classifier(x_b), labels[rows]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            rate.step()
-    classifier.eval()

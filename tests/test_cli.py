@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from labkit import cli, data
+from labkit import doctor as room
 
 FILES = ("fashion-mnist/train-images-idx3-ubyte.xz", "pretrained/fashion/unet/weights.safetensors")
 
@@ -30,7 +31,7 @@ def tree(tmp_path, monkeypatch):
         lines.append(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n")
     (tmp_path / "data" / "SHA256SUMS").write_text("".join(lines))
     monkeypatch.setattr(data, "ROOT", tmp_path)
-    monkeypatch.setattr(cli, "_unet_seconds", lambda device: 2 * cli.REFERENCE_STEP)
+    monkeypatch.setattr(room, "_unet_seconds", lambda device: 2 * room.REFERENCE_STEP)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     memory(monkeypatch, 8)
     data.checksums.cache_clear()
@@ -51,7 +52,7 @@ def test_doctor_of_a_good_tree_names_everything_and_scales_the_seconds(tree):
         assert word in output
     for name in FILES:
         assert f"data/{name}: ok" in output
-    for lab, (seconds, _) in cli.LABS.items():
+    for lab, (seconds, _) in room.LABS.items():
         assert f"{lab}: ready, about {float(f'{2 * seconds:.1g}'):.0f} s" in output
     assert str(tree) not in output  # no path of a machine
 
@@ -64,7 +65,7 @@ def test_doctor_names_a_bad_file_and_fails_only_the_labs_that_read_it(tree, harm
     assert code == 1
     assert f"data/{FILES[1]}: {'damaged' if harm == 'damage' else 'missing'}" in output
     assert f"git checkout -- data/{FILES[1]}" in output
-    for lab, (_, folders) in cli.LABS.items():
+    for lab, (_, folders) in room.LABS.items():
         assert f"{lab}: {'cannot run' if 'pretrained/fashion' in folders else 'ready'}" in output
 
 
@@ -76,12 +77,12 @@ def test_doctor_fails_where_a_folder_is_not_listed_at_all(tree):
 
 
 def test_doctor_fails_where_a_package_or_memory_is_missing(tree, monkeypatch):
-    monkeypatch.setattr(cli, "PACKAGES", ("labkit", "surely-not-there"))
+    monkeypatch.setattr(room, "PACKAGES", ("labkit", "surely-not-there"))
     code, output = doctor()
     assert code == 1
     assert "surely-not-there MISSING" in output
     assert "02: cannot run, surely-not-there missing" in output
-    monkeypatch.setattr(cli, "PACKAGES", ("labkit",))
+    monkeypatch.setattr(room, "PACKAGES", ("labkit",))
     memory(monkeypatch, 1)
     code, output = doctor()
     assert code == 1
@@ -95,16 +96,16 @@ def test_doctor_tells_online_from_offline(monkeypatch):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
     threading.Thread(target=server.handle_request, daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    assert cli._network() == "online"
+    assert room._network() == "online"
     server.server_close()
-    assert cli._network().startswith("offline (the Hub does not answer)")
+    assert room._network().startswith("offline (the Hub does not answer)")
 
 
 @pytest.mark.slow
 def test_the_unet_step_is_really_measured():
-    assert 0 < cli._unet_seconds("cpu") < 60
+    assert 0 < room._unet_seconds("cpu") < 60
 
 
 def test_every_notebook_has_its_lab_in_the_doctors_table():
     names = {path.name[:2] for path in (data.ROOT / "notebooks").glob("*.ipynb")}
-    assert names <= set(cli.LABS)
+    assert names <= set(room.LABS)

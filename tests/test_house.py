@@ -32,14 +32,17 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 }
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["quality"] = {"data", "evaluate", "model", "pretrained", "sample"}  # joins rooms for `labkit evaluate`
+ROOMS["classifier"] = set()  # the judge whose features `evaluate` compares
+ROOMS["pretrained"] |= {"classifier"}
+ROOMS["doctor"] = {"data", "device", "model"}  # what `labkit doctor` looks at
 ROOMS["__init__"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)
 ONLY_IN = {  # heavy libraries and the rooms that may use them (inside functions)
     "matplotlib": {"show"},
     "ipywidgets": {"show"},
-    "diffusers": {"model", "pretrained", "cli"},
-    "transformers": {"pretrained", "cli"},
-    "huggingface_hub": {"pretrained", "cli"},
+    "diffusers": {"model", "pretrained"},
+    "transformers": {"pretrained"},
+    "huggingface_hub": {"pretrained", "doctor"},
     "accelerate": {"train"},
 }
 MACHINE_PATH = re.compile(r"(?<![\w.])(/work/|/root/|/home/\w|/Users/\w|[A-Z]:\\\\?Users)")
