@@ -106,7 +106,7 @@ def main(rounds: int = 3) -> None:
     result = {"machine": machine(), "rounds": rounds, "figures": figures}
     (ROOT / "benchmarks" / "results.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf8")
     rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
-    caption = f"{machine()}; median (smallest to largest) of {rounds} rounds."
+    caption = f"{machine()}; median (smallest to largest) of {rounds} round{'' if rounds == 1 else 's'}."
     table = f"{START}\n{caption}\n\n| what | measured |\n|---|---|\n{rows}\n{END}"
     readme = ROOT / "README.md"
     before, rest = readme.read_text("utf8").split(START)

@@ -12,7 +12,12 @@ from click.testing import CliRunner
 from labkit import cli, data
 from labkit import doctor as room
 
-FILES = ("fashion-mnist/train-images-idx3-ubyte.xz", "pretrained/fashion/unet/weights.safetensors")
+FILES = (
+    "fashion-mnist/train-images-idx3-ubyte.xz",
+    "pretrained/fashion/unet/weights.safetensors",
+    "pretrained/classifier/model.safetensors",
+    "samples/fashion-50.png",
+)
 
 
 def memory(monkeypatch, free_gib):
@@ -22,7 +27,7 @@ def memory(monkeypatch, free_gib):
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A course in small: two data files with their checksums, a quick U-Net step, enough memory."""
+    """A course in small: four data files with their checksums, a quick U-Net step, enough memory."""
     lines = []
     for name in FILES:
         path = tmp_path / "data" / name
