@@ -36,6 +36,7 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, compi
     import torch
 
     from labkit.data import fashion_mnist
+    from labkit.device import half_precision, pick_device
     from labkit.model import fashion_unet
     from labkit.pretrained import save_pipeline
     from labkit.sample import ddim, sample
@@ -44,6 +45,7 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, compi
     from labkit.train import train as run
 
     torch.manual_seed(seed)
+    precision = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "no"}[half_precision(pick_device())]
     model, schedule = fashion_unet(), NoiseSchedule.linear()
     if compiled:
         model.compile()
@@ -55,7 +57,7 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, compi
 
     average, losses = run(
         model, schedule, fashion_mnist("train")[0], steps=steps, batch_size=batch_size, ema=0.9995, seed=seed,
-        minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture, every=1000, mixed_precision="bf16",
+        minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture, every=1000, mixed_precision=precision,
     )  # fmt: skip
     click.echo(f"{len(losses)} of {steps} steps done, loss {sum(losses[-100:]) / len(losses[-100:]):.4f}")
     save_pipeline(average.unet, schedule, out / "pipeline")

@@ -33,3 +33,14 @@ def describe_device(device: torch.device | str | None = None) -> str:
     if chosen.type == "mps":
         return f"Apple GPU ({platform.machine()})"
     return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """The 16-bit type in which this device computes faster than in float32, or None where there is none.
+
+    bfloat16 on GPUs and CPUs that have it in hardware, float16 on older GPUs (Colab's T4).
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public name for it
+    return torch.bfloat16 if device.type == "cpu" and has_bf16() else None

@@ -35,10 +35,7 @@ STYLE = {
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4)) -> "tuple[Figure, Axes]":
-    """A figure in the course's style and its axes (an array of axes for several); size in inches.
-
-    Nothing is shown before `finish`.
-    """
+    """A figure in the course's style and its axes (an array of axes for several); size in inches; `finish` shows it."""
     from cycler import cycler
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labkit.device import describe_device, pick_device
+from labkit.device import describe_device, half_precision, pick_device
 
 
 def test_none_picks_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +32,18 @@ def test_the_cpu_is_described_in_one_line() -> None:
     said = describe_device("cpu")
     assert said.startswith(f"CPU, {torch.get_num_threads()} threads")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("capability", "lower"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+)
+def test_a_gpu_computes_in_the_half_precision_that_it_has(monkeypatch, capability, lower):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert half_precision(torch.device("cuda")) is lower
+
+
+@pytest.mark.parametrize(("has", "lower"), [(True, torch.bfloat16), (False, None)])
+def test_a_cpu_without_bf16_in_hardware_stays_in_float32(monkeypatch, has, lower):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
+    assert half_precision(torch.device("cpu")) is lower
+    assert half_precision(torch.device("mps")) is None

@@ -23,7 +23,7 @@ ROOMS = {  # each may import these rooms of labkit, and torch
     "forward": {"schedule"},
     "reverse": {"schedule"},
     "exact": {"schedule", "forward"},
-    "model": {"schedule"},
+    "model": {"schedule", "device"},  # device: which 16-bit type `fast` may use
     "train": {"schedule", "forward", "device"},
     "sample": {"schedule", "reverse", "device"},
     "pretrained": {"schedule", "model", "device", "data"},  # data: the checksums of all files live there
