@@ -19,12 +19,12 @@ from labkit.pretrained import ModelUnavailable, load_classifier, load_pretrained
 from labkit.reverse import predict_x, reverse_mean, reverse_step
 from labkit.sample import ancestral, ddim, sample, trajectory
 from labkit.schedule import NoiseSchedule
-from labkit.train import epsilon_loss, train
+from labkit.train import epsilon_loss, train, velocity_loss
 
 __all__ = [
     "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "data", "ddim",
     "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model",
     "exact_reverse", "fashion_unet", "fast", "forward_step", "load_classifier", "load_pretrained",
     "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train",
-    "trajectory",
+    "trajectory", "velocity_loss",
 ]  # fmt: skip

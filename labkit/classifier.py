@@ -6,6 +6,8 @@
 import torch
 from torch import Tensor, nn
 
+from labkit.device import half_precision
+
 
 class Classifier(nn.Module):
     """A small network that names the garment: images (B, 1, 32, 32) to scores (B, 10).
@@ -37,19 +39,20 @@ def train_classifier(
 ) -> None:
     """Fit `classifier` in place to images x (N, 1, H, W) and labels (N,), with one-cycle AdamW.
 
-    Images are shifted by up to two pixels and mirrored at random, 256 a step.
+    256 images a step, shifted together by at most one pixel each way; in bf16 or fp16 where that is quicker.
     """
     generator, per_epoch = torch.Generator().manual_seed(seed), len(x) // 256
     optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_rate, total_steps=epochs * per_epoch)
     classifier.train()
+    lower = half_precision(x.device)
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator)
         for rows in order[: per_epoch * 256].split(256):
-            shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
-            x_b = x[rows].roll(shift, (2, 3))
-            x_b = x_b.flip(3) if torch.rand((), generator=generator) < 0.5 else x_b
-            nn.functional.cross_entropy(classifier(x_b), labels[rows]).backward()
+            shift = torch.randint(-1, 2, (2,), generator=generator).tolist()
+            with torch.autocast(x.device.type, lower, enabled=lower is not None):
+                scores = classifier(x[rows].roll(shift, (2, 3)))
+            nn.functional.cross_entropy(scores.float(), labels[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()
             rate.step()

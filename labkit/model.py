@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.device import half_precision
-from labkit.schedule import NoiseSchedule
+from labkit.schedule import NoiseSchedule, coefficients
 
 
 class UNet(nn.Module):
@@ -18,24 +18,33 @@ class UNet(nn.Module):
 
     z_t: (B, C, H, W); t: int or int64 tensor (B,), 1..T. diffusers counts from 0, so t-1 goes in:
     this is the only place where that happens for a network. `schedule` may be attached by the loader.
+
+    velocity: the network inside predicts v = sqrt(alpha) ε - sqrt(1 - alpha) x, diffusers'
+    "v_prediction" (Salimans & Ho 2022), and ε̂ = sqrt(alpha) v + sqrt(1 - alpha) z_t comes out; this needs `schedule`.
     """
 
-    def __init__(self, unet: nn.Module, schedule: NoiseSchedule | None = None) -> None:
+    def __init__(self, unet: nn.Module, schedule: NoiseSchedule | None = None, velocity: bool = False) -> None:
         super().__init__()
         self.unet = unet
         self.schedule = schedule
+        self.velocity = velocity
 
     def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
         """The guess ε̂, of the shape of z_t."""
-        if isinstance(t, int):  # filled on the device: no transfer, so the loop never waits for a GPU
-            t = torch.full((len(z_t),), t, device=z_t.device)
-        return self.unet(z_t, t.to(z_t.device) - 1, return_dict=False)[0]
+        # an int is filled in on the device: no transfer, so the loop never waits for a GPU
+        times = torch.full((len(z_t),), t, device=z_t.device) if isinstance(t, int) else t.to(z_t.device)
+        output = self.unet(z_t, times - 1, return_dict=False)[0]
+        if not self.velocity:
+            return output
+        alpha = self.schedule.alpha
+        signal, noise = coefficients(t, alpha.sqrt(), (1 - alpha).sqrt(), z_t=z_t, v=output)
+        return signal * output + noise * z_t
 
 
-def fashion_unet(channels: tuple[int, ...] = (24, 64, 96, 96)) -> UNet:
+def fashion_unet(channels: tuple[int, ...] = (32, 48, 96, 96)) -> UNet:
     """An untrained U-Net for images (B, 1, 32, 32): one residual layer a block, attention at 8x8 and in the middle.
 
-    channels: the width at 32x32, 16x16, 8x8, ... pixels, each a multiple of 8. The default has 2.6
+    channels: the width at 32x32, 16x16, 8x8, ... pixels, each a multiple of 8. The default has 2.5
     million parameters; it is narrow where the pictures are large, because that is where time goes,
     and it looks at all of the picture at once where that is cheap, so that both sleeves fit one coat.
     """

@@ -64,7 +64,7 @@ def load_pretrained(name: str, device: torch.device | str | None = None) -> UNet
         unet = UNet2DModel.from_pretrained(folder / "unet", **rules)
         scheduler = DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     unet = unet.float().to(device, memory_format=torch.channels_last).requires_grad_(False)
-    return UNet(unet, schedule_of(scheduler)).eval()
+    return UNet(unet, schedule_of(scheduler), scheduler.config.prediction_type == "v_prediction").eval()
 
 
 def load_classifier(device: torch.device | str | None = None) -> Classifier:
@@ -82,14 +82,13 @@ def load_classifier(device: torch.device | str | None = None) -> Classifier:
 def schedule_of(scheduler: Any) -> NoiseSchedule:
     """The NoiseSchedule of a diffusers scheduler: its `betas` (T,) are the lecture's β_1..β_T.
 
-    Raises ModelUnavailable where it has no β or where its network predicts something else than ε.
+    Raises ModelUnavailable where it has no β or where its network predicts neither ε nor v.
     """
     predicts = scheduler.config.get("prediction_type", "epsilon")
-    if not hasattr(scheduler, "betas") or predicts != "epsilon":
+    if not hasattr(scheduler, "betas") or predicts not in ("epsilon", "v_prediction"):
         found = f"{type(scheduler).__name__} with prediction_type={predicts!r}"
-        raise ModelUnavailable(
-            f"The model comes with {found}, but labkit needs a table of betas and 'epsilon'; {BUNDLED}."
-        )
+        needed = "a table of betas, and 'epsilon' or 'v_prediction'"
+        raise ModelUnavailable(f"The model comes with {found}, but labkit needs {needed}; {BUNDLED}.")
     return NoiseSchedule(scheduler.betas)
 
 
@@ -105,6 +104,7 @@ def save_pipeline(
     """
     from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+    predicts = "v_prediction" if getattr(unet, "velocity", False) else "epsilon"
     unet = getattr(unet, "unet", unet)
     config = {key: value for key, value in unet.config.items() if not key.startswith("_")}  # no path of this machine
     stored = UNet2DModel.from_config(config)
@@ -115,7 +115,9 @@ def save_pipeline(
         table = {"beta_schedule": "linear", "beta_start": round(first, 10), "beta_end": round(last, 10)}
     else:
         table = {"trained_betas": beta.tolist()}
-    scheduler = DDPMScheduler(schedule.T, variance_type="fixed_large", clip_sample=False, **table)
+    scheduler = DDPMScheduler(
+        schedule.T, variance_type="fixed_large", clip_sample=False, prediction_type=predicts, **table
+    )
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:

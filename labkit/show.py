@@ -113,7 +113,12 @@ def film(frames: Sequence[Tensor], names: Sequence[str], what: str) -> "VBox":
     )
     view = widgets.Image(value=pictures[0], format="png", layout=widgets.Layout(max_width="100%"))
     slider.observe(lambda change: setattr(view, "value", pictures[change["new"]]), names="value")
-    return widgets.VBox([slider, view])
+
+    class Film(widgets.VBox):
+        def __repr__(self) -> str:  # what a saved notebook shows where no kernel runs
+            return f"[a slider over {what} = {names[0]} ... {names[-1]}: run this cell to move it]"
+
+    return Film([slider, view])
 
 
 def image_grid(x: Tensor, columns: int | None = None) -> Tensor:

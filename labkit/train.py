@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from labkit.device import pick_device
 from labkit.forward import diffuse
-from labkit.schedule import NoiseSchedule
+from labkit.schedule import NoiseSchedule, coefficients
 
 Loss = Callable[[nn.Module, NoiseSchedule, Tensor, Tensor, Tensor], Tensor]
 
@@ -29,17 +29,33 @@ def epsilon_loss(model: nn.Module, schedule: NoiseSchedule, x: Tensor, t: Tensor
     return (epsilon_hat.to(torch.promote_types(epsilon.dtype, torch.float32)) - epsilon).square().mean()
 
 
-def draw_batch(x: Tensor, T: int, batch_size: int, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
+def velocity_loss(model: nn.Module, schedule: NoiseSchedule, x: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+    """The same with each image's error divided by α_t: the mean squared error of v = sqrt(α) ε - sqrt(1-α) x.
+
+    Late times, where the outline of a picture is settled, count for little in `epsilon_loss`: there z_t
+    is nearly ε. Shapes as there; made for a `UNet` with `velocity` (Salimans & Ho 2022, section 4).
+    """
+    (alpha,) = coefficients(t, schedule.alpha, x=x)
+    error = model(diffuse(schedule, x, t, epsilon), t) - epsilon
+    return (error.square() / alpha).mean()
+
+
+def draw_batch(
+    x: Tensor, T: int, batch_size: int, seed: int, step: int, early: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """The images, times and noise of step `step` (0, 1, ...): a function of (seed, step) and nothing else.
 
-    Images come in a new random order each epoch; returns x (B, ...), t (B,) uniform on 1..T, epsilon.
+    Images come in a new random order each epoch; returns x (B, ...), t (B,) in 1..T, epsilon. The times
+    are spread evenly over the batch, ⌈T u^early⌉ with u uniform: at early = 1 all are equally likely,
+    at 2 half of them lie below T/4.
     """
     per_epoch = max(1, len(x) // batch_size)
     epoch, place = divmod(step, per_epoch)
     order = torch.randperm(len(x), generator=_generator(seed, epoch, 0))
     rows = order[place * batch_size : (place + 1) * batch_size]
     generator = _generator(seed, step, 1)
-    t = torch.randint(1, T + 1, (len(rows),), generator=generator)
+    u = (torch.arange(len(rows)) + torch.rand(len(rows), generator=generator)) / len(rows)
+    t = (T * u**early).ceil().long().clamp(1, T)
     return x[rows], t, torch.randn(x[rows].shape, generator=generator, dtype=x.dtype)
 
 
@@ -63,6 +79,7 @@ def train(
     peak_rate: float = 1e-3,
     ema: float = 0.999,
     loss: Loss = epsilon_loss,
+    early: float = 1.0,
     seed: int = 0,
     minutes: float | None = None,
     checkpoint: Path | str | None = None,
@@ -74,7 +91,8 @@ def train(
 ) -> tuple[nn.Module, list[float]]:
     """Train `model` on images or points x (N, ...) and return (the averaged model, the loss of each step).
 
-    ema: decay of the running average of the weights, which is what is returned. minutes: stop then,
+    early: how times are drawn, see `draw_batch`. ema: decay of the running average of the weights,
+    which is what is returned. minutes: stop then,
     even if steps are left. checkpoint: a file that is written every `every` steps and at the end, and
     resumed from if it exists. callback(step, averaged_model) is called every `every` steps: pictures
     are drawn by the caller. mixed_precision: "no", "bf16" or "fp16". Raises ValueError for no data,
@@ -105,7 +123,7 @@ def train(
         step = len(losses)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak_rate)
-        batch = draw_batch(x, schedule.T, batch_size, seed, step)
+        batch = draw_batch(x, schedule.T, batch_size, seed, step, early)
         x_b, t, epsilon = (part[rank::world].to(accelerator.device) for part in batch)
         with accelerator.autocast():
             value = loss(net, schedule, x_b, t, epsilon)

@@ -32,8 +32,11 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 }
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["quality"] = {"data", "evaluate", "model", "pretrained", "sample"}  # joins rooms for `labkit evaluate`
-ROOMS["classifier"] = set()  # the judge whose features `evaluate` compares
+ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
 ROOMS["pretrained"] |= {"classifier"}
+ROOMS["recipes"] = {  # how the course's own models were trained, for `labkit train`
+    "classifier", "data", "device", "model", "pretrained", "sample", "schedule", "show", "train",
+}  # fmt: skip
 ROOMS["doctor"] = {"data", "device", "model"}  # what `labkit doctor` looks at
 ROOMS["__init__"] = set(ROOMS)
 ROOMS["cli"] = set(ROOMS)

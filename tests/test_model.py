@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from labkit.forward import diffuse
 from labkit.model import MLP, UNet, fashion_unet, fast
 from labkit.schedule import NoiseSchedule
 
@@ -15,6 +16,18 @@ class Recorder(nn.Module):
         """As diffusers calls it."""
         self.t = t
         return (2 * z_t,)
+
+
+class Knows(nn.Module):
+    """A network that has one answer."""
+
+    def __init__(self, answer: Tensor) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, z_t: Tensor, t: Tensor, return_dict: bool = True) -> tuple[Tensor]:
+        """As diffusers calls it."""
+        return (self.answer,)
 
 
 def noise(*shape: int) -> Tensor:
@@ -37,6 +50,21 @@ def test_unet_gives_diffusers_times_from_zero(t: int | Tensor, theirs: list[int]
     z_t = noise(3, 1, 8, 8)
     assert torch.equal(UNet(inner)(z_t, t), 2 * z_t)
     assert inner.t.tolist() == theirs
+
+
+@pytest.mark.parametrize("t", [1, 500, 1000, torch.tensor([1, 500, 1000])])
+def test_a_network_of_v_gives_the_noise(t: int | Tensor) -> None:
+    """Given the true v of diffusers, the adapter must return the true ε, and x̂ the true x."""
+    from diffusers import DDPMScheduler
+
+    schedule, x = NoiseSchedule.linear(), noise(3, 1, 8, 8)
+    epsilon = noise(6, 1, 8, 8)[3:]
+    at = torch.full((3,), t) if isinstance(t, int) else t
+    v = DDPMScheduler(1000).get_velocity(x, epsilon, at - 1)
+    z_t = diffuse(schedule, x, t, epsilon)
+    model = UNet(Knows(v), schedule, velocity=True)
+    torch.testing.assert_close(model(z_t, t), epsilon, atol=1e-5, rtol=0)
+    assert model(z_t.to(torch.float16), t).dtype == torch.float32  # v came in float32
 
 
 def test_unet_carries_its_schedule() -> None:

@@ -134,16 +134,22 @@ def test_saving_again_keeps_a_model_card_and_leaves_no_path_and_no_temporary_fol
     assert all(torch.equal(before[key], value) for key, value in loaded.state_dict().items())
 
 
+@pytest.mark.parametrize("velocity", [False, True])
+def test_what_the_network_predicts_is_saved_with_it(velocity: bool, tmp_path: Path) -> None:
+    model = labkit.UNet(tiny_unet(), NoiseSchedule.linear(50), velocity)
+    save_pipeline(model, model.schedule, tmp_path / "model")
+    scheduler = DDPMPipeline.from_pretrained(tmp_path / "model").scheduler
+    assert scheduler.config.prediction_type == ("v_prediction" if velocity else "epsilon")
+
+
 def test_schedule_of_equals_the_table_of_diffusers() -> None:
     scheduler = DDPMScheduler(1000)
     alpha = schedule_of(scheduler).alpha
     torch.testing.assert_close(alpha[1:].float(), scheduler.alphas_cumprod, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "scheduler", [DDPMScheduler(10, prediction_type="v_prediction"), FlowMatchEulerDiscreteScheduler()]
-)
-def test_schedule_of_refuses_what_does_not_predict_epsilon(scheduler: object) -> None:
+@pytest.mark.parametrize("scheduler", [DDPMScheduler(10, prediction_type="sample"), FlowMatchEulerDiscreteScheduler()])
+def test_schedule_of_refuses_what_predicts_neither_epsilon_nor_v(scheduler: object) -> None:
     with pytest.raises(ModelUnavailable, match="epsilon"):
         schedule_of(scheduler)
 
@@ -218,8 +224,18 @@ class TestFashion:
         assert found["scheduler"]["variance_type"] == "fixed_large"
         assert found["scheduler"]["clip_sample"] is False
         z = torch.linspace(-1, 1, 32 * 32).reshape(1, 1, 32, 32)
-        ours = load_pretrained("fashion", "cpu")(z, 1).flatten()
-        torch.testing.assert_close(ours, torch.tensor(found["out"]), atol=1e-4, rtol=0)
+        model = load_pretrained("fashion", "cpu")
+        torch.testing.assert_close(model.unet(z, 0).sample.flatten(), torch.tensor(found["out"]), atol=1e-4, rtol=0)
+
+    def test_diffusers_and_labkit_take_the_same_x_from_it(self) -> None:
+        """The library's own reading of the network's output, whatever it predicts, against ours."""
+        pipeline, model = DDPMPipeline.from_pretrained(self.folder), load_pretrained("fashion", "cpu")
+        z = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+        for t in (1, 300, 700):  # rounding of ε̂ grows with 1 / sqrt(α_t): 12 times at 700
+            with torch.no_grad():
+                step = pipeline.scheduler.step(pipeline.unet(z, t - 1).sample, t - 1, z)
+                ours = labkit.predict_x(model.schedule, z, t, model(z, t))
+            torch.testing.assert_close(ours, step.pred_original_sample, atol=3e-4, rtol=0)
 
     def test_it_predicts_noise(self) -> None:
         """On test images the guess of ε explains most of it: at T nearly all, halfway more than 3/4."""

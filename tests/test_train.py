@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from labkit.exact import GaussianMixture, exact_model
 from labkit.forward import diffuse
-from labkit.model import MLP, fashion_unet
+from labkit.model import MLP, UNet, fashion_unet
 from labkit.schedule import NoiseSchedule
-from labkit.train import draw_batch, epsilon_loss, learning_rate, train
+from labkit.train import draw_batch, epsilon_loss, learning_rate, train, velocity_loss
 
 room = importlib.import_module("labkit.train")  # the name labkit.train is the function
 SCHEDULE = NoiseSchedule.linear(20, 0.02, 0.4)
@@ -80,6 +80,21 @@ def test_epsilon_loss_stays_in_float64() -> None:
     assert value.item() == pytest.approx(1e-18, rel=1e-5)
 
 
+def test_velocity_loss_is_the_squared_error_of_diffusers_velocity() -> None:
+    from diffusers import DDPMScheduler
+
+    torch.manual_seed(0)
+    schedule = NoiseSchedule.linear()
+    model = UNet(fashion_unet((8, 8)).unet, schedule, velocity=True)
+    generator = torch.Generator().manual_seed(1)
+    x, epsilon = (torch.randn(5, 1, 32, 32, generator=generator) for _ in range(2))
+    t = torch.tensor([1, 10, 300, 700, 1000])
+    v = DDPMScheduler(1000).get_velocity(x, epsilon, t - 1)
+    with torch.no_grad():
+        expected = (model.unet(diffuse(schedule, x, t, epsilon), t - 1).sample - v).square().mean()
+        assert velocity_loss(model, schedule, x, t, epsilon).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_each_epoch_covers_each_image_once_in_a_new_order() -> None:
     x = torch.arange(24.0)[:, None]
     epochs = [torch.cat([draw_batch(x, 20, 8, 0, 3 * epoch + i)[0] for i in range(3)]).flatten() for epoch in range(2)]
@@ -116,6 +131,14 @@ def test_times_are_uniform_on_1_to_T_and_noise_is_standard() -> None:
     assert noises.shape == (n, 2)
     assert abs(noises.mean()) < 4 / math.sqrt(2 * n)
     assert abs(noises.var() - 1) < 4 * math.sqrt(2 / (2 * n))
+
+
+def test_early_times_are_drawn_more_often_and_every_batch_holds_all_kinds() -> None:
+    drawn = torch.stack([draw_batch(X, 1000, 64, 0, step, early=2.0)[1] for step in range(4)])
+    assert drawn.min() >= 1
+    assert drawn.max() <= 1000
+    for t in drawn:  # the quartiles of u² are 1/16, 1/4 and 9/16, and the batch is spread evenly
+        assert [int((t <= edge).sum()) for edge in (62.5, 250, 562.5)] == [16, 32, 48]
 
 
 def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
