@@ -7,12 +7,13 @@
 Reading order, one room for each word of the lecture: `schedule` (β, α), `forward` (every q), `reverse`
 (every p), `exact` (worlds in which everything is known), `model` and `train` (the network), `sample`
 (the loop), `pretrained`, `evaluate`, `show`. Times are the lecture's t = 1..T, and α is the cumulative
-product, on every page.
+product, on every page. `check` and `finish` belong to the graded tasks (`exercises`).
 """
 
 from labkit import data, evaluate, show
 from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
+from labkit.exercises import check, finish
 from labkit.forward import diffuse, diffusion_kernel, forward_step, posterior
 from labkit.model import MLP, UNet, fashion_unet, fast
 from labkit.pretrained import ModelUnavailable, load_classifier, load_pretrained
@@ -22,9 +23,9 @@ from labkit.schedule import NoiseSchedule
 from labkit.train import epsilon_loss, train, velocity_loss
 
 __all__ = [
-    "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "data", "ddim",
+    "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "check", "data", "ddim",
     "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model",
-    "exact_reverse", "fashion_unet", "fast", "forward_step", "load_classifier", "load_pretrained",
+    "exact_reverse", "fashion_unet", "fast", "finish", "forward_step", "load_classifier", "load_pretrained",
     "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train",
     "trajectory", "velocity_loss",
 ]  # fmt: skip

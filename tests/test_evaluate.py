@@ -99,7 +99,7 @@ def test_the_stored_samples_are_closer_to_real_images_than_qda_and_show_all_clas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [10, 250])
+@pytest.mark.parametrize("steps", [10, 1000])
 def test_a_stored_sample_is_made_anew_from_its_seed(steps: int):
     model = load_pretrained("fashion", "cpu")
     generator = [torch.Generator().manual_seed(5)]

@@ -1,0 +1,213 @@
+"""The instant check: run an answer on a task's inputs, say what is wrong with it, and publish the values it gave.
+
+A verdict is one of: right; a known mistake, named; wrong, with the smallest input that shows it; stopped by an error,
+with the student's own line; labkit's own answer; not done yet. The verdict serves the student. The grader trusts none
+of it: what is published are values, compared again outside the student's kernel. Nothing here raises.
+"""
+
+import linecache
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from inspect import signature
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from torch import nn
+
+from labkit.exercises.compare import NotAValue, aligned, brief, copy_of, encode, same, shape, unchanged, values
+from labkit.exercises.task import Case, Mistake, Task
+
+PACKAGE = str(Path(__file__).resolve().parent.parent)
+RIGHT, WRONG, STOPPED, BORROWED, OPEN = "right", "wrong", "stopped", "borrowed", "open"
+PUBLIC = 0  # the seed of the inputs of the instant check
+
+
+@dataclass
+class Outcome:
+    """What an answer did on one input: its value, or the error that stopped it, or why it is no value."""
+
+    value: Any = None
+    error: BaseException | None = None
+    problem: str = ""
+    changed: str = ""
+    borrowed: list[str] = field(default_factory=list)
+
+    def stored(self) -> Any:
+        """The outcome for JSON."""
+        if self.error is not None:
+            return {"raised": type(self.error).__name__}
+        return {"problem": self.problem} if self.problem else encode(self.value)
+
+
+@dataclass
+class Verdict:
+    """What the check says: its kind, the points earned, and lines for people."""
+
+    task: Task
+    kind: str
+    points: float
+    lines: list[str]
+    mistake: Mistake | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def judge(task: Task, answer: Any, seed: int = PUBLIC, *, watch: bool = True) -> Verdict:
+    """Try `answer` on the inputs that `seed` draws, and say what is right or wrong with it.
+
+    watch: look whether the answer asks labkit; the tests turn it off to try labkit's own mistakes.
+    """
+    if answer is None or answer is Ellipsis:
+        return Verdict(task, OPEN, 0, [])
+    if task.is_value and callable(answer) and not isinstance(answer, str):
+        return Verdict(task, WRONG, 0, ["A function came, and this task asks for a value."])
+    if not task.is_value and not callable(answer):
+        says = "Give the function itself, by its name alone: what came is not a function (was it called already?)."
+        return Verdict(task, WRONG, 0, [says])
+    cases = task.inputs(seed)
+    outcomes = [attempt(task, answer, case, watch) for case in cases]
+    return Verdict(task, *_diagnosis(task, cases, outcomes), outcomes=outcomes)
+
+
+def _diagnosis(task: Task, cases: list[Case], outcomes: list[Outcome]) -> tuple[str, float, list[str], Mistake | None]:
+    borrowed = sorted({name for outcome in outcomes for name in outcome.borrowed})
+    if borrowed:
+        says = f"This asks labkit for the answer ({', '.join(borrowed)}). It is right, and it is labkit's: now yours."
+        return BORROWED, 0, [says], None
+    if any(isinstance(outcome.error, NotImplementedError) for outcome in outcomes):
+        return OPEN, 0, [], None
+    wanted = [attempt(task, task.reference, case).value for case in cases]
+    agree = [_agrees(task, outcome, value) for outcome, value in zip(outcomes, wanted, strict=True)]
+    if all(agree):
+        changed = next((outcome.changed for outcome in outcomes if outcome.changed), "")
+        if changed:
+            says = (
+                f"The result is right, but the function changes its input {changed} in place; leave inputs as they are."
+            )
+            return WRONG, task.points / 2, [says], None
+        return RIGHT, task.points, [], None
+    for mistake in task.mistakes:
+        if _matches(task, outcomes, [attempt(task, mistake.answer, case) for case in cases]):
+            return WRONG, task.points * mistake.credit, [mistake.says], mistake
+    first = agree.index(False)
+    return _unknown(task, cases[first], outcomes[first], wanted[first])
+
+
+def _agrees(task: Task, outcome: Outcome, value: Any) -> bool:
+    failed = outcome.error is not None or outcome.problem
+    return not failed and same(outcome.value, value, task.rtol, task.atol)
+
+
+def _matches(task: Task, outcomes: list[Outcome], mistaken: list[Outcome]) -> bool:
+    """Does an answer do what a known mistake does, on every input? Both may stop with the same kind of error."""
+    stops = [type(one.error) is type(two.error) for one, two in zip(outcomes, mistaken, strict=True)]
+    agree = [
+        one.problem == two.problem if one.problem or two.problem else _agrees(task, one, two.value)
+        for one, two in zip(outcomes, mistaken, strict=True)
+        if one.error is None and two.error is None
+    ]
+    return all(stops) and bool(agree) and all(agree)
+
+
+def _unknown(task: Task, case: Case, outcome: Outcome, wanted: Any) -> tuple[str, float, list[str], None]:
+    lines = []
+    if case:
+        pairs = zip(signature(task.reference).parameters, case, strict=False)
+        lines.append(
+            "The smallest input that shows it: " + ", ".join(f"{name} = {brief(part)}" for name, part in pairs)
+        )
+    if outcome.error is not None:
+        return STOPPED, 0, [*_where(outcome.error), *lines], None
+    if outcome.problem:
+        return WRONG, 0, [*lines, outcome.problem], None
+    if task.is_value:  # the right value is not shown: it is the whole answer
+        return WRONG, 0, [f"{brief(outcome.value)} is not it. Read the question again, or compute it."], None
+    if aligned(outcome.value, wanted) is None:
+        return WRONG, 0, [*lines, f"It returns {shape(outcome.value)}; {shape(wanted)} belongs here."], None
+    name, found, right = _first_wrong_part(task, outcome.value, wanted)
+    return WRONG, 0, [*lines, f"{name} {brief(found)}; right is {brief(right)}."], None
+
+
+def _first_wrong_part(task: Task, found: Any, wanted: Any) -> tuple[str, Any, Any]:
+    for name, (one, other) in zip(task.parts, aligned(found, wanted), strict=False):
+        if not same(one, other, task.rtol, task.atol):
+            return f"The {name} is", one, other
+    return "It returns", found, wanted
+
+
+def attempt(task: Task, answer: Any, case: Case, watch: bool = False) -> Outcome:
+    """One call with copies of the inputs; whatever the student's function does comes back as an outcome."""
+    outcome = Outcome()
+    try:
+        if task.is_value:
+            outcome.value = values(answer)
+            return outcome
+        given = copy_of(case)
+        result = task.observe(_Watched(task, answer, case, outcome.borrowed) if watch else answer, *given)
+        outcome.changed = _changed(task, case, given)
+        if result is None:
+            outcome.problem = "It returns nothing: is the line with return missing?"
+        else:
+            outcome.value = values(result)
+    except NotAValue as problem:
+        outcome.problem = f"{str(problem)[0].upper()}{str(problem)[1:]}."
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        outcome.error = error
+    return outcome
+
+
+def _changed(task: Task, before: Case, after: Case) -> str:
+    names = signature(task.reference).parameters
+    return next((name for name, one, two in zip(names, before, after, strict=False) if not unchanged(one, two)), "")
+
+
+class _Watched:
+    """The student's function, with an eye on which of labkit's own functions it calls directly."""
+
+    def __init__(self, task: Task, answer: Callable, case: Case, borrowed: list[str]) -> None:
+        self.task, self.answer, self.borrowed = task, answer, borrowed
+        self.given = {code for thing in case for code in _codes(thing)}
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        before = sys.getprofile()
+        sys.setprofile(self._look)
+        try:
+            return self.answer(*arguments, **named)
+        finally:
+            sys.setprofile(before)
+
+    def _look(self, frame: FrameType, event: str, _: Any) -> None:
+        if event != "call" or not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code in self.given:
+            return
+        code, caller = frame.f_code, frame.f_back.f_code if frame.f_back else None
+        nested = caller is not None and caller.co_filename.startswith(PACKAGE) and caller is not _CALL
+        name = code.co_qualname.split(".")[0]
+        if not nested and name not in self.task.may_use and name not in self.borrowed:
+            self.borrowed.append(name)
+
+
+_CALL = _Watched.__call__.__code__
+
+
+def _codes(thing: Any) -> list[Any]:
+    """The code of a callable argument, which the student's function is meant to call."""
+    if isinstance(thing, nn.Module):
+        return [type(part).forward.__code__ for part in thing.modules() if hasattr(type(part).forward, "__code__")]
+    return [thing.__code__] if hasattr(thing, "__code__") else []
+
+
+def _where(error: BaseException) -> list[str]:
+    """The error in one line and the student's own line in which it arose."""
+    first = (str(error).strip().splitlines() or [""])[0][:200]
+    lines = [f"Your code stopped with {type(error).__name__}" + (f": {first}" if first else "")]
+    library = (PACKAGE, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    own = [part for part in traceback.extract_tb(error.__traceback__) if not part.filename.startswith(library)]
+    if own:
+        line = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno)).strip()
+        lines.append(f"in line {own[-1].lineno} of the cell: {line[:120]}")
+    return lines
