@@ -1,5 +1,6 @@
 """The command `labkit`: a thin face over the rooms; it parses words, calls them and prints."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -64,6 +65,25 @@ def evaluate(count: int, steps: int, out: Path) -> None:
     out.with_suffix(".tmp").replace(out)
     click.echo(report(result))
 
+
+@main.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def carry(old: Path, new: Path) -> None:
+    """Move your answers from the notebook OLD into NEW, a newer release of the same lab; nothing is lost."""
+    from labkit.exercises.carry import Unreadable
+    from labkit.exercises.carry import carry as move
+
+    try:
+        click.echo("\n".join(move(old, new)))
+    except Unreadable as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+if importlib.util.find_spec("labkit.course"):  # the instructor's side; a release has none
+    from labkit.course.commands import release
+
+    main.add_command(release)
 
 if __name__ == "__main__":
     main()

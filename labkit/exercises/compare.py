@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,19 +41,19 @@ def values(result: Any) -> Any:
 
 def _tensor(result: Any) -> Tensor:
     if isinstance(result, Tensor):
-        if result.is_complex():
+        array = result.detach().cpu()
+        if array.is_complex():
             raise NotAValue("complex numbers came; everything here is real")
-        return result.detach().cpu().double().clone()
+        return array.double().clone()
     if callable(result):
         raise NotAValue("a function came where its result belongs: is a pair of brackets missing?")
     try:
-        return torch.as_tensor(result).double().clone()  # numbers and NumPy arrays
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    try:
-        return torch.tensor(float(result), dtype=torch.float64)  # SymPy, Fraction, Decimal
+        array = np.asarray(result)
+        if array.dtype.kind not in "biuf":  # SymPy, Fraction, Decimal have a float; other things have none
+            array = np.asarray(float(result))
     except Exception:
         raise NotAValue(f"{type(result).__name__} came; give a number, an array or a tensor") from None
+    return torch.tensor(array, dtype=torch.float64)
 
 
 def _bounded(value: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ def decode(stored: Any) -> Any:
 
 
 def copy_of(thing: Any) -> Any:
-    """A copy of an argument that can be changed freely: tensors and generators; models and functions stay themselves."""
+    """A copy of an argument that can be changed freely; models and functions stay themselves."""
     if isinstance(thing, Tensor):
         return thing.clone()
     if isinstance(thing, torch.Generator):

@@ -12,7 +12,6 @@ from labkit.exercises.compare import NotAValue
 from labkit.exercises.draws import normal, variances
 from labkit.exercises.task import Case, Mistake, Task
 
-
 # 1.3 one step
 
 
@@ -31,28 +30,17 @@ def step_cases(generator: torch.Generator) -> list[Case]:
 
 
 STEP_MISTAKES = [
-    Mistake(
-        "The noise is multiplied by β_t. A variance is a square: multiply ε by the standard deviation, its root.",
-        lambda beta, z, t, e: math.sqrt(1 - beta[t]) * z + beta[t] * e,
-        0.5,
-    ),
-    Mistake(
-        "The image is multiplied by 1-β_t. Then the variance shrinks by (1-β_t)²: the slide has a root here.",
-        lambda beta, z, t, e: (1 - beta[t]) * z + math.sqrt(beta[t]) * e,
-        0.5,
-    ),
+    Mistake("The noise is multiplied by β_t. A variance is a square: multiply ε by the standard deviation, its root.",
+            lambda beta, z, t, e: math.sqrt(1 - beta[t]) * z + beta[t] * e, 0.5),
+    Mistake("The image is multiplied by 1-β_t. Then the variance shrinks by (1-β_t)²: the slide has a root here.",
+            lambda beta, z, t, e: (1 - beta[t]) * z + math.sqrt(beta[t]) * e, 0.5),
     Mistake("Both roots are missing: β_t is a variance.", lambda beta, z, t, e: (1 - beta[t]) * z + beta[t] * e),
-    Mistake(
-        "This uses β of the step before. The slide's β_t is beta[t]: beta[0] = 0 stands in front.",
-        lambda beta, z, t, e: forward_step(beta, z, t - 1, e),
-        0.5,
-    ),
+    Mistake("This uses β of the step before. The slide's β_t is beta[t]: beta[0] = 0 stands in front.",
+            lambda beta, z, t, e: forward_step(beta, z, t - 1, e), 0.5),
     Mistake("The image must shrink, too.", lambda beta, z, t, e: z + math.sqrt(beta[t]) * e),
-    Mistake(
-        "The two roots have changed places: √(1-β_t) belongs to the image, √β_t to the noise.",
-        lambda beta, z, t, e: math.sqrt(beta[t]) * z + math.sqrt(1 - beta[t]) * e,
-    ),
-]
+    Mistake("The two roots have changed places: √(1-β_t) belongs to the image, √β_t to the noise.",
+            lambda beta, z, t, e: math.sqrt(beta[t]) * z + math.sqrt(1 - beta[t]) * e),
+]  # fmt: skip
 
 # 1.4 the chain
 
@@ -78,23 +66,16 @@ def _chain(step: object) -> object:
 
 
 CHAIN_MISTAKES = [
-    Mistake(
-        "Every step uses the same noise. The slide: additional *independent* noise in each step, noise[t].",
-        _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t, noise[1])),
-        0.5,
-    ),
-    Mistake(
-        "Each step starts from x again. Step t goes on from z_{t-1}, the result of the step before.",
-        _chain(lambda z, beta, noise, t: forward_step(beta, z[0], t, noise[t])),
-    ),
+    Mistake("Every step uses the same noise. The slide: additional *independent* noise in each step, noise[t].",
+            _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t, noise[1])), 0.5),
+    Mistake("Each step starts from x again. Step t goes on from z_{t-1}, the result of the step before.",
+            _chain(lambda z, beta, noise, t: forward_step(beta, z[0], t, noise[t]))),
     Mistake("The list begins with z_1: put z_0 = x in front.", lambda beta, x, noise: chain(beta, x, noise)[1:], 0.5),
     Mistake("Only z_T is returned: all states z_0, ..., z_T are asked for.", lambda b, x, e: chain(b, x, e)[-1], 0.5),
-    Mistake(
-        "The step to z_t uses β and ε of the step before it.",
-        _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t - 1, noise[t - 1])),
-    ),
+    Mistake("The step to z_t uses β and ε of the step before it.",
+            _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t - 1, noise[t - 1]))),
     Mistake("The last step is missing: t runs from 1 to T, and T included.", lambda b, x, e: chain(b, x, e)[:-1], 0.5),
-]
+]  # fmt: skip
 
 # 1.5 noise of one's own
 
@@ -126,33 +107,20 @@ def look_at_noise(answer: object, x: Tensor, beta_1: float, generator: torch.Gen
 NOISE_PARTS = [
     "mean of the noise", "variance of the noise (over β_1)", "correlation of neighbouring pixels' noise",
     "correlation of two images' noise", "fourth moment of the noise, divided by 10,",
-    "number that says whether the same generator gives the same noise", "number that says whether noise is new each time",
+    "answer to «does the same generator give the same noise?»", "answer to «is the noise new in the next call?»",
 ]  # fmt: skip
 NOISE_MISTAKES = [
-    Mistake(
-        "All pixels of an image share one number. The slide adds noise independently for each pixel.",
-        lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(len(x), 1, 1, 1, generator=g),
-    ),
-    Mistake(
-        "All images get the same noise: draw a number for each image and pixel, in the shape of x.",
-        lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(1, *x.shape[1:], generator=g),
-        0.5,
-    ),
-    Mistake(
-        "The noise comes from torch.rand: uniform between 0 and 1. Gaussian noise is torch.randn.",
-        lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.rand(x.shape, generator=g),
-    ),
-    Mistake(
-        "The noise does not come from the generator, so nobody can draw the same again: pass generator=generator.",
-        lambda x, b, g: add_noise(x, b, None),
-        0.5,
-    ),
-    Mistake(
-        "The noise is multiplied by β_1: its standard deviation is the root.",
-        lambda x, b, g: math.sqrt(1 - b) * x + b * torch.randn(x.shape, generator=g),
-        0.5,
-    ),
-]
+    Mistake("All pixels of an image share one number. The slide adds noise independently for each pixel.",
+            lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(len(x), 1, 1, 1, generator=g)),
+    Mistake("All images get the same noise: draw a number for each image and pixel, in the shape of x.",
+            lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(1, *x.shape[1:], generator=g), 0.5),
+    Mistake("The noise comes from torch.rand: uniform between 0 and 1. Gaussian noise is torch.randn.",
+            lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.rand(x.shape, generator=g)),
+    Mistake("The noise does not come from the generator, so nobody can draw the same again: pass generator=generator.",
+            lambda x, b, g: add_noise(x, b, None), 0.5),
+    Mistake("The noise is multiplied by β_1: its standard deviation is the root.",
+            lambda x, b, g: math.sqrt(1 - b) * x + b * torch.randn(x.shape, generator=g), 0.5),
+]  # fmt: skip
 
 # 1.6 mean and variance along the chain
 
@@ -187,23 +155,14 @@ def _spread(v: float, b: float) -> float:
 
 MOMENTS_MISTAKES = [
     Mistake("The mean is multiplied by √(1-β), not by 1-β.", _moments(lambda m, b: (1 - b) * m, _spread), 0.5),
-    Mistake(
-        "The variance is multiplied by the factor *squared*: var(aZ) = a² var(Z), here 1-β.",
-        _moments(_mean, lambda v, b: math.sqrt(1 - b) * v + b),
-        0.5,
-    ),
+    Mistake("The variance is multiplied by the factor *squared*: var(aZ) = a² var(Z), here 1-β.",
+            _moments(_mean, lambda v, b: math.sqrt(1 - b) * v + b), 0.5),
     Mistake("The old variance must shrink, too: 1-β times it.", _moments(_mean, lambda v, b: v + b), 0.5),
-    Mistake(
-        "The noise adds the variance β; its root √β is the standard deviation.",
-        _moments(_mean, lambda v, b: (1 - b) * v + math.sqrt(b)),
-        0.5,
-    ),
-    Mistake(
-        "The values at t = 0 are missing: T+1 numbers, the first the given ones.",
-        lambda beta, m, v: tuple(part[1:] for part in moments(beta, m, v)),
-        0.5,
-    ),
-]
+    Mistake("The noise adds the variance β; its root √β is the standard deviation.",
+            _moments(_mean, lambda v, b: (1 - b) * v + math.sqrt(b)), 0.5),
+    Mistake("The values at t = 0 are missing: T+1 numbers, the first the given ones.",
+            lambda beta, m, v: tuple(part[1:] for part in moments(beta, m, v)), 0.5),
+]  # fmt: skip
 
 # 1.8 the Kolmogorov-Smirnov distance
 
@@ -265,24 +224,18 @@ def _needed(left: object) -> object:
 
 
 NEEDED_MISTAKES = [
-    Mistake(
-        "One step too early: this counts from 0. The factor of step 1 is the first one.",
-        lambda beta, share: steps_needed(beta, share) - 1,
-        0.5,
-    ),
+    Mistake("One step too early: this counts from 0. The factor of step 1 is the first one.",
+            lambda beta, share: steps_needed(beta, share) - 1, 0.5),
     Mistake("One step too late.", lambda beta, share: steps_needed(beta, share) + 1, 0.5),
-    Mistake(
-        "This follows the factor of the image, ∏√(1-β). Its *variance* has that squared: ∏(1-β).",
-        _needed(lambda b: (1 - b).sqrt().cumprod(0)),
-        0.5,
-    ),
+    Mistake("This follows the factor of the image, ∏√(1-β). Its *variance* has that squared: ∏(1-β).",
+            _needed(lambda b: (1 - b).sqrt().cumprod(0)), 0.5),
     Mistake("The β were added up; what is left is a product, ∏(1-β).", _needed(lambda b: 1 - b.cumsum(0))),
     Mistake("This looks at 1-β_t of one step. What is left after t steps is the product.", _needed(lambda b: 1 - b)),
-]
+]  # fmt: skip
 
 TASKS = (
     Task("1.1", 2, "One pixel by hand", math.sqrt(1 - 0.36) * 0.5 + math.sqrt(0.36) * (-1), [
-        Mistake("The noise was multiplied by β = 0.36. It is a variance: the noise is multiplied by its root.", 0.04, 0.5),
+        Mistake("The noise was multiplied by β = 0.36. That is a variance: its root belongs here.", 0.04, 0.5),
         Mistake("The image was multiplied by 1-β = 0.64: the slide has the root of it.", -0.28, 0.5),
         Mistake("The sign: ε is -1 here, so the noise makes the pixel darker.", 1.0, 0.5),
         Mistake("Both roots are missing.", 0.64 * 0.5 - 0.36),
@@ -297,7 +250,8 @@ TASKS = (
          lambda g: [(variances(g, T), normal(g, *shape), normal(g, T + 1, *shape))
                     for T, shape in ((2, (1,)), (3, (1,)), (6, (2, 1, 2, 2)))]),
     Task("1.5", 3, "Noise for each pixel", add_noise, NOISE_MISTAKES,
-         lambda g: [(torch.full((200, 1, 8, 8), 0.5), 0.36, g), (torch.linspace(-1, 1, 64).expand(200, 1, 1, 64), 0.1, g)],
+         lambda g: [(torch.full((200, 1, 8, 8), 0.5), 0.36, g),
+                    (torch.linspace(-1, 1, 64).expand(200, 1, 1, 64), 0.1, g)],
          look_at_noise, rtol=0, atol=0.08, parts=NOISE_PARTS),
     Task("1.6", 3, "Mean and variance along the chain", moments, MOMENTS_MISTAKES,
          lambda g: [(variances(g, 1), 1.0, 0.5), (variances(g, 2), -0.6, 0.4), (variances(g, 9), 0.3, 2.0)],
@@ -308,7 +262,7 @@ TASKS = (
         Mistake("It would grow without any factor. Here each step shrinks by more than the root does.", "grows"),
     ]),
     Task("1.8", 4, "The Kolmogorov-Smirnov distance", ks_distance, KS_MISTAKES,
-         lambda g: [(torch.tensor([0.7]).double(),), (torch.tensor([-1.5]).double(),), (normal(g, 3) + 1,), (normal(g, 10) + 1.5,),
-                    (normal(g, 2, 1, 4, 4),), (normal(g, 50),)]),
+         lambda g: [(torch.tensor([0.7]).double(),), (torch.tensor([-1.5]).double(),), (normal(g, 3) + 1,),
+                    (normal(g, 10) + 1.5,), (normal(g, 2, 1, 4, 4),), (normal(g, 50),)]),
     Task("1.9", 3, "Is T large enough?", steps_needed, NEEDED_MISTAKES, needed_cases),
 )  # fmt: skip

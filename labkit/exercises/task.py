@@ -41,7 +41,8 @@ class Task:
     number: "1.3" is the third task of lab 1. reference: a function, or for a prediction the value itself.
     cases: draws the inputs of a function, each a tuple of its arguments, the smallest first. observe: what is
     looked at, `observe(answer, *case)`; by default what the function returns. rtol, atol: the tolerance, as in
-    torch.isclose. parts: names for the parts of a result that is a tuple. may_use: the labkit names that the answer may call; others would be labkit's own answer.
+    torch.isclose. parts: names for the parts of a result that is a tuple. may_use: the labkit names that the
+    answer may call; others would be labkit's own answer.
     """
 
     number: str

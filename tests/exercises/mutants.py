@@ -1,4 +1,4 @@
-"""Every small way to break a function: operators swapped, constants and indices shifted, roots dropped, signs turned."""
+"""Every small way to break a function: operators swapped, constants and indices shifted, roots dropped, signs."""
 
 import ast
 import copy

@@ -134,7 +134,8 @@ VARIANTS = {
 EQUIVALENT = {
     (
         "1.5",
-        "math.sqrt(1 - beta_1) * x + math.sqrt(beta_1) * epsilon -> math.sqrt(1 - beta_1) * x - math.sqrt(beta_1) * epsilon",
+        "math.sqrt(1 - beta_1) * x + math.sqrt(beta_1) * epsilon"
+        " -> math.sqrt(1 - beta_1) * x - math.sqrt(beta_1) * epsilon",
     ): "-ε has the same distribution as ε",
     ("1.9", "1 -> 0"): "the loop begins with beta[0] = 0, which takes nothing away",
     ("1.9", "left < share -> left <= share"): "what is left is never exactly the share that was drawn",
