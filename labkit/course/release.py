@@ -70,6 +70,7 @@ def _write(folder: Path) -> dict[str, Any]:
     for name, place in STUDENT.items():
         _copy(ROOT / "labkit" / "course" / "student" / name, folder / place)
     project = (ROOT / "pyproject.toml").read_text("utf8")
+    project = re.sub(r"### BEGIN INSTRUCTOR\n.*?### END INSTRUCTOR\n\n?", "", project, flags=re.DOTALL)
     project = project.replace(f'"{addresses["source_url"]}"', f'"{addresses["release_url"]}"')
     (folder / "pyproject.toml").write_text(project, "utf8")
     version = f"{settings['project']['version']}+{_fingerprint(folder, notebooks)}"

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from labkit.exercises.compare import NotAValue, aligned, brief, copy_of, encode, same, shape, unchanged, values
+from labkit.exercises.compare import NotAValue, aligned, brief, copy_of, decode, encode, same, shape, unchanged, values
 from labkit.exercises.task import Case, Mistake, Task
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -26,21 +26,44 @@ RIGHT, WRONG, STOPPED, BORROWED, OPEN = "right", "wrong", "stopped", "borrowed",
 PUBLIC = 0  # the seed of the inputs of the instant check
 
 
+class Borrowed(Exception):
+    """Raised in the place of labkit's own answers while grading, where they are not there."""
+
+
 @dataclass
 class Outcome:
-    """What an answer did on one input: its value, or the error that stopped it, or why it is no value."""
+    """What an answer did on one input: its value, or the error that stopped it, or why it is no value.
+
+    error: the name of its type; where: the error and the student's own line, in words; changed: the place of the
+    argument that was changed, or -1; borrowed: the functions of labkit that were called in the place of an answer.
+    """
 
     value: Any = None
-    error: BaseException | None = None
+    error: str = ""
+    where: list[str] = field(default_factory=list)
     problem: str = ""
-    changed: str = ""
+    changed: int = -1
     borrowed: list[str] = field(default_factory=list)
 
-    def stored(self) -> Any:
-        """The outcome for JSON."""
-        if self.error is not None:
-            return {"raised": type(self.error).__name__}
-        return {"problem": self.problem} if self.problem else encode(self.value)
+    def stored(self) -> dict[str, Any]:
+        """The outcome for JSON; `restored` reads it."""
+        told = {name: part for name, part in vars(self).items() if name != "value" and part not in ("", -1, [])}
+        return told if self.error or self.problem else {"value": encode(self.value), **told}
+
+    @classmethod
+    def restored(cls, found: Any) -> "Outcome":
+        """The outcome from what was stored, which a student may have written: raises NotAValue where it is none."""
+        if not isinstance(found, dict) or not ("value" in found or found.get("error") or found.get("problem")):
+            raise NotAValue("this is no stored outcome")
+        lists = {name: [str(part)[:200] for part in _list(found.get(name))][:10] for name in ("where", "borrowed")}
+        words = {name: str(found.get(name, ""))[:200] for name in ("error", "problem")}
+        changed = found.get("changed", -1)
+        value = decode(found["value"]) if "value" in found else None
+        return cls(value=value, changed=changed if isinstance(changed, int) else 0, **words, **lists)
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 @dataclass
@@ -60,35 +83,40 @@ def judge(task: Task, answer: Any, seed: int = PUBLIC, *, watch: bool = True) ->
 
     watch: look whether the answer asks labkit; the tests turn it off to try labkit's own mistakes.
     """
+    return diagnose(task, seed, outcomes_of(task, answer, seed, watch=watch))
+
+
+def outcomes_of(task: Task, answer: Any, seed: int, *, watch: bool = True) -> list[Outcome]:
+    """What `answer` does on each input that `seed` draws; the task's reference is not asked."""
     if answer is None or answer is Ellipsis:
-        return Verdict(task, OPEN, 0, [])
-    if task.is_value and callable(answer) and not isinstance(answer, str):
-        return Verdict(task, WRONG, 0, ["A function came, and this task asks for a value."])
+        return [Outcome(error=NotImplementedError.__name__)]
+    if task.is_value and callable(answer):
+        return [Outcome(problem="A function came, and this task asks for a value.")]
     if not task.is_value and not callable(answer):
         says = "Give the function itself, by its name alone: what came is not a function (was it called already?)."
-        return Verdict(task, WRONG, 0, [says])
-    cases = task.inputs(seed)
-    outcomes = [attempt(task, answer, case, watch) for case in cases]
-    return Verdict(task, *_diagnosis(task, cases, outcomes), outcomes=outcomes)
+        return [Outcome(problem=says)]
+    return [attempt(task, answer, case, watch) for case in task.inputs(seed)]
 
 
-def _diagnosis(task: Task, cases: list[Case], outcomes: list[Outcome]) -> tuple[str, float, list[str], Mistake | None]:
+def diagnose(task: Task, seed: int, outcomes: list[Outcome]) -> Verdict:
+    """The verdict on what an answer did on the inputs of `seed`; the check and the grader both come here."""
+    return Verdict(task, *_diagnosis(task, seed, outcomes), outcomes=outcomes)
+
+
+def _diagnosis(task: Task, seed: int, outcomes: list[Outcome]) -> tuple[str, float, list[str], Mistake | None]:
     borrowed = sorted({name for outcome in outcomes for name in outcome.borrowed})
     if borrowed:
         says = f"This asks labkit for the answer ({', '.join(borrowed)}). It is right, and it is labkit's: now yours."
         return BORROWED, 0, [says], None
-    if any(isinstance(outcome.error, NotImplementedError) for outcome in outcomes):
+    if any(outcome.error == NotImplementedError.__name__ for outcome in outcomes):
         return OPEN, 0, [], None
+    cases = task.inputs(seed)
+    if len(outcomes) != len(cases):  # it was not tried at all, and says why
+        return WRONG, 0, [outcomes[0].problem or outcomes[0].error if outcomes else "There is no answer."], None
     wanted = [attempt(task, task.reference, case).value for case in cases]
     agree = [_agrees(task, outcome, value) for outcome, value in zip(outcomes, wanted, strict=True)]
     if all(agree):
-        changed = next((outcome.changed for outcome in outcomes if outcome.changed), "")
-        if changed:
-            says = (
-                f"The result is right, but the function changes its input {changed} in place; leave inputs as they are."
-            )
-            return WRONG, task.points / 2, [says], None
-        return RIGHT, task.points, [], None
+        return _right(task, outcomes)
     for mistake in task.mistakes:
         if _matches(task, outcomes, [attempt(task, mistake.answer, case) for case in cases]):
             return WRONG, task.points * mistake.credit, [mistake.says], mistake
@@ -96,18 +124,27 @@ def _diagnosis(task: Task, cases: list[Case], outcomes: list[Outcome]) -> tuple[
     return _unknown(task, cases[first], outcomes[first], wanted[first])
 
 
+def _right(task: Task, outcomes: list[Outcome]) -> tuple[str, float, list[str], None]:
+    changed = next((outcome.changed for outcome in outcomes if outcome.changed >= 0), -1)
+    if changed < 0:
+        return RIGHT, task.points, [], None
+    name = [*signature(task.reference).parameters, "?"][changed]
+    says = f"The result is right, but the function changes its input {name} in place; leave inputs as they are."
+    return WRONG, task.points / 2, [says], None
+
+
 def _agrees(task: Task, outcome: Outcome, value: Any) -> bool:
-    failed = outcome.error is not None or outcome.problem
+    failed = outcome.error or outcome.problem
     return not failed and same(outcome.value, value, task.rtol, task.atol)
 
 
 def _matches(task: Task, outcomes: list[Outcome], mistaken: list[Outcome]) -> bool:
     """Does an answer do what a known mistake does, on every input? Both may stop with the same kind of error."""
-    stops = [type(one.error) is type(two.error) for one, two in zip(outcomes, mistaken, strict=True)]
+    stops = [one.error == two.error for one, two in zip(outcomes, mistaken, strict=True)]
     agree = [
         one.problem == two.problem if one.problem or two.problem else _agrees(task, one, two.value)
         for one, two in zip(outcomes, mistaken, strict=True)
-        if one.error is None and two.error is None
+        if not one.error and not two.error
     ]
     return all(stops) and bool(agree) and all(agree)
 
@@ -119,14 +156,14 @@ def _unknown(task: Task, case: Case, outcome: Outcome, wanted: Any) -> tuple[str
         lines.append(
             "The smallest input that shows it: " + ", ".join(f"{name} = {brief(part)}" for name, part in pairs)
         )
-    if outcome.error is not None:
-        return STOPPED, 0, [*_where(outcome.error), *lines], None
+    if outcome.error:
+        return STOPPED, 0, [*outcome.where, *lines], None
     if outcome.problem:
         return WRONG, 0, [*lines, outcome.problem], None
     if task.is_value:  # the right value is not shown: it is the whole answer
         return WRONG, 0, [f"{brief(outcome.value)} is not it. Read the question again, or compute it."], None
     if aligned(outcome.value, wanted) is None:
-        return WRONG, 0, [*lines, f"It returns {shape(outcome.value)}; {shape(wanted)} belongs here."], None
+        return WRONG, 0, [*lines, f"It returns {shape(outcome.value)}; this task asks for {shape(wanted)}."], None
     name, found, right = _first_wrong_part(task, outcome.value, wanted)
     return WRONG, 0, [*lines, f"{name} {brief(found)}; right is {brief(right)}."], None
 
@@ -147,7 +184,7 @@ def attempt(task: Task, answer: Any, case: Case, watch: bool = False) -> Outcome
             return outcome
         given = copy_of(case)
         result = task.observe(_Watched(task, answer, case, outcome.borrowed) if watch else answer, *given)
-        outcome.changed = _changed(task, case, given)
+        outcome.changed = next((i for i, pair in enumerate(zip(case, given, strict=True)) if not unchanged(*pair)), -1)
         if result is None:
             outcome.problem = "It returns nothing: is the line with return missing?"
         else:
@@ -156,14 +193,12 @@ def attempt(task: Task, answer: Any, case: Case, watch: bool = False) -> Outcome
         outcome.problem = f"{str(problem)[0].upper()}{str(problem)[1:]}."
     except KeyboardInterrupt:
         raise
+    except Borrowed as error:
+        outcome.error, outcome.borrowed = type(error).__name__, [*outcome.borrowed, str(error)]
     except BaseException as error:
-        outcome.error = error
+        stub = isinstance(error, NotImplementedError)
+        outcome.error, outcome.where = (NotImplementedError if stub else type(error)).__name__, _where(error)
     return outcome
-
-
-def _changed(task: Task, before: Case, after: Case) -> str:
-    names = signature(task.reference).parameters
-    return next((name for name, one, two in zip(names, before, after, strict=False) if not unchanged(one, two)), "")
 
 
 class _Watched:

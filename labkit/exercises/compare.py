@@ -6,6 +6,7 @@ itself. This file knows nothing of tasks.
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")  # a number in quotes is meant as one
 LARGEST = 100_000  # numbers in one value; no task needs more, and a flood of them must not fill a notebook
 
 
@@ -26,7 +28,8 @@ def values(result: Any) -> Any:
     A list (or an iterator, or an array of objects) of numbers and arrays of one shape is one tensor. Raises NotAValue.
     """
     if isinstance(result, str):
-        return result.strip().lower()
+        word = result.strip().lower()
+        return _bounded(_tensor(float(word))) if NUMBER.fullmatch(word) else word
     if isinstance(result, Iterator):
         result = list(itertools.islice(result, LARGEST))
     if isinstance(result, tuple):

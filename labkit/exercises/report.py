@@ -7,7 +7,7 @@ which the page does not show. This file knows nothing of how a verdict is reache
 import html
 from typing import Any
 
-from labkit.exercises.check import BORROWED, OPEN, PUBLIC, RIGHT, STOPPED, WRONG, Verdict, judge
+from labkit.exercises.check import BORROWED, OPEN, PUBLIC, RIGHT, STOPPED, WRONG, Outcome, Verdict, judge, outcomes_of
 from labkit.exercises.task import find, labs, notebook, tasks
 
 MIME = "application/vnd.labkit.value+json"
@@ -41,18 +41,14 @@ def check(number: str, answer: Any) -> None:
         _show(f"There is no task {number!r}; there are {known}.", COLOURS[WRONG], {})
         return
     verdict = _verdicts[task.number] = judge(task, answer)
-    _show(sentence(verdict), COLOURS[verdict.kind], stored(verdict, PUBLIC))
+    _show(sentence(verdict), COLOURS[verdict.kind], stored(task.number, PUBLIC, verdict.outcomes))
 
 
 def publish(number: str, answer: Any, seed: int) -> None:
-    """Run an answer on the inputs that `seed` draws and store the values it gives, for the grader; it never raises."""
-    verdict = judge(find(number), answer, seed)
-    count = len(verdict.outcomes)
-    _show(
-        f"{number}: values stored for {count} more input{'' if count == 1 else 's'}.",
-        COLOURS[OPEN],
-        stored(verdict, seed),
-    )
+    """Run an answer on the inputs that `seed` draws and store what it does, for the grader; it never raises."""
+    outcomes = outcomes_of(find(number), answer, seed)
+    count = f"{len(outcomes)} more input{'' if len(outcomes) == 1 else 's'}"
+    _show(f"{number}: values stored for {count}.", COLOURS[OPEN], stored(number, seed, outcomes))
 
 
 def finish() -> None:
@@ -73,7 +69,8 @@ def finish() -> None:
 def sentence(verdict: Verdict) -> str:
     """A verdict as text: a sign, the task, the points, and what to do about it."""
     task, kind = verdict.task, verdict.kind
-    points = f"{verdict.points:g} of {task.points} points" if kind != OPEN else f"{task.points} points to win"
+    unit = "point" if task.points == 1 else "points"
+    points = f"{task.points} {unit} to win" if kind == OPEN else f"{verdict.points:g} of {task.points} {unit}"
     head = f"{SIGNS[kind]} {task.number} {task.title}: {WORDS[kind]}, {points}"
     return "\n   ".join([head, *verdict.lines])
 
@@ -91,10 +88,9 @@ def summary(lab: str, rows: list[Verdict]) -> str:
     return "\n".join([*lines, f"{what}{'' if won == all_points else ', now or when more of it is right'}."])
 
 
-def stored(verdict: Verdict, seed: int) -> dict[str, Any]:
-    """What goes into the output for the grader: the values on each input, and no verdict."""
-    values = [outcome.stored() for outcome in verdict.outcomes]
-    return {"task": verdict.task.number, "seed": seed, "values": values}
+def stored(number: str, seed: int, outcomes: list[Outcome]) -> dict[str, Any]:
+    """What goes into the output for the grader: what the answer did on each input, and no verdict."""
+    return {"task": number, "seed": seed, "outcomes": [outcome.stored() for outcome in outcomes]}
 
 
 def _show(text: str, colour: str, value: dict[str, Any]) -> None:

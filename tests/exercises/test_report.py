@@ -33,7 +33,7 @@ def test_a_verdict_in_text_colour_and_values(shell):
     (data,) = shown(check, "1.1", 0.04)
     assert data["text/plain"].startswith("✘ 1.1 One pixel by hand: not right yet, 1 of 2 points\n")
     assert "#D55E00" in data["text/html"]
-    assert data[MIME] == {"task": "1.1", "seed": 0, "values": [{"shape": [], "numbers": [0.04]}]}
+    assert data[MIME] == {"task": "1.1", "seed": 0, "outcomes": [{"value": {"shape": [], "numbers": [0.04]}}]}
     json.dumps(data, allow_nan=False)
 
 
@@ -44,13 +44,13 @@ def test_what_a_student_writes_is_escaped(shell):
     (data,) = shown(check, "1.3", answer)
     assert "<script>" not in data["text/html"]
     assert "&lt;script&gt;" in data["text/html"]
-    assert data[MIME]["values"][0] == {"raised": "ValueError"}
+    assert data[MIME]["outcomes"][0]["error"] == "ValueError"
 
 
 def test_publish_stores_values_of_other_inputs_and_no_verdict(shell):
     (one,), (other,) = shown(publish, "1.9", lambda beta, share: 3, 5), shown(publish, "1.9", lambda beta, share: 3, 6)
     assert one[MIME]["seed"] == 5
-    assert one[MIME]["values"] == other[MIME]["values"]
+    assert one[MIME]["outcomes"] == other[MIME]["outcomes"]
     assert "right" not in one["text/plain"]
 
 

@@ -1,0 +1,184 @@
+"""Runs composed cells through nbval, the kernel in the sandbox and pytest outside it, and keeps each cell's outcome.
+
+nbval waits long for a kernel that is dead or busy, and keeps all output; a watched kernel takes the place of its own,
+and is ended when a limit is passed. Then the run is over, and the caller goes on with the rest in a fresh one.
+"""
+
+import contextlib
+import io
+import os
+import re
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import nbformat
+import nbval.plugin
+import psutil
+import pytest
+
+from labkit.course.compose import Cell
+from labkit.course.sandbox import NAME, Limits, kernel_spec
+from labkit.exercises.report import MIME
+
+TICK = 0.2  # seconds between two looks at a running kernel
+
+
+@dataclass
+class Ran:
+    """What became of a cell: the values it stored (untrusted), the error in a line, or the limit that it passed."""
+
+    stored: list[Any] = field(default_factory=list)
+    error: str = ""
+    limit: str = ""
+    seconds: float = 0.0
+
+
+class Stopped(RuntimeError):
+    """The kernel was ended as a limit was passed, or it ended by itself; the message says which, for the student."""
+
+
+class Watched(nbval.plugin.RunningKernel):
+    """nbval's kernel, looked at while it works: is it alive, how much has it used, how much does it say?"""
+
+    limits = Limits()
+
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        """Start a cell, and its clocks."""
+        self.started, self.used, self.said = time.monotonic(), self._cpu(), 0
+        return super().execute_cell_input(cell_input, allow_stdin)
+
+    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        """Wait for the end of the cell; raises Stopped within a second of a limit being passed."""
+        while True:
+            try:
+                message = self.get_message(stream="shell", timeout=TICK)
+            except Empty:
+                self._look()
+                continue
+            if message["parent_header"].get("msg_id") == msg_id:
+                return
+
+    def get_message(self, stream: str, timeout: float | None = None) -> Any:
+        """A message; those that are shown count as output."""
+        message = super().get_message(stream, timeout)
+        if stream == "iopub" and hasattr(self, "said"):
+            self.said += len(str(message.get("content", "")))
+            if self.said > self.limits.output * 2**20:
+                self._end(f"it printed more than {self.limits.output:g} MiB")
+        return message
+
+    def _look(self) -> None:
+        if not self.km.is_alive():
+            raise Stopped("it ended the kernel")
+        if not hasattr(self, "started"):  # nbval has its own limit on how long a kernel may take to start
+            return
+        if self._cpu() - self.used > self.limits.task_cpu:
+            self._end(f"it computed for more than {self.limits.task_cpu:g} seconds")
+        if time.monotonic() - self.started > self.limits.task_wall:
+            self._end(f"it was not done after {self.limits.task_wall:g} seconds")
+        if sum(self._each(lambda one: one.memory_info().rss)) > self.limits.memory * 2**20:
+            self._end(f"it took more than {self.limits.memory} MiB of memory")
+
+    def _end(self, why: str) -> None:
+        self.km.shutdown_kernel(now=True)
+        raise Stopped(why)
+
+    def _cpu(self) -> float:
+        return sum(self._each(lambda one: sum(one.cpu_times()[:4])))
+
+    def _each(self, look: Any) -> list[Any]:
+        """What `look` finds at every process of the sandbox."""
+        found = []
+        with contextlib.suppress(psutil.Error):
+            top = psutil.Process(self.km.provisioner.pid)
+            for one in [top, *top.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    found.append(look(one))
+        return found
+
+
+class Recorder:
+    """A pytest plugin that keeps what nbval saw of each cell."""
+
+    def __init__(self) -> None:
+        self.cells: list[Ran] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        """After a cell ran: its outputs, or why it failed."""
+        report = yield
+        if call.when == "setup" and call.excinfo:
+            self.cells.append(Ran(limit=f"the kernel did not start ({call.excinfo.value})"))
+        if call.when == "call":
+            self.cells.append(_ran(item, call))
+            if self.cells[-1].limit:
+                item.session.shouldstop = "the kernel is gone"
+        return report
+
+
+def _ran(item: Any, call: Any) -> Ran:
+    outputs = item.test_outputs or []
+    stored = [out["data"][MIME] for out in outputs if MIME in (out.get("data") or {})]
+    error = call.excinfo.value if call.excinfo else None
+    seconds = call.stop - call.start
+    if isinstance(error, Stopped):
+        return Ran(stored, limit=str(error), seconds=seconds)
+    failed = next((out for out in outputs if out.output_type == "error"), None)
+    said = f"{failed.ename}: {failed.evalue}"[:300] if failed else str(error)[:300] if error else ""
+    return Ran(stored, re.sub(r"\x1b\[[0-9;]*m", "", said), "", seconds)
+
+
+def rerun(cells: list[Cell], course: Path, limits: Limits, slot: int = 0) -> list[Ran]:
+    """Run the cells in one fresh kernel; returns what became of them, up to and with the one that ended the kernel.
+
+    course: the folder with the grading copy of labkit. Raises nothing that a cell can cause.
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.source) for cell in cells])
+    with tempfile.TemporaryDirectory(prefix="grading-") as temporary:
+        folder = Path(temporary)
+        nbformat.write(notebook, folder / "composed.ipynb")
+        kernel_spec(folder, course, limits, slot)
+        recorder = Recorder()
+        options = [
+            "-p",
+            "nbval.plugin",
+            "-p",
+            "no:cacheprovider",
+            "--noconftest",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(folder),
+        ]
+        options += ["--nbval-lax", "--nbval-kernel-name", NAME, str(folder / "composed.ipynb")]
+        Watched.limits = limits
+        with _world(JUPYTER_PATH=str(folder), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), _patched():
+            pytest.main(options, plugins=[recorder])
+    return recorder.cells
+
+
+@contextlib.contextmanager
+def _patched() -> Any:
+    """nbval's kernel is the watched one, and nothing is printed."""
+    before = nbval.plugin.RunningKernel
+    nbval.plugin.RunningKernel = Watched
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        nbval.plugin.RunningKernel = before
+
+
+@contextlib.contextmanager
+def _world(**names: str) -> Any:
+    before = dict(os.environ)
+    os.environ.update(names)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
