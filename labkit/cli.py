@@ -81,9 +81,10 @@ def carry(old: Path, new: Path) -> None:
 
 
 if importlib.util.find_spec("labkit.course"):  # the instructor's side; a release has none
-    from labkit.course.commands import release
+    from labkit.course.commands import grade, release
 
     main.add_command(release)
+    main.add_command(grade)
 
 if __name__ == "__main__":
     main()

@@ -15,9 +15,13 @@ from labkit.exercises.task import labs
 HIDDEN_ROOMS = ("forward", "reverse", "sample", "exact", "train")  # a lab's file may name more: HIDES = ("schedule",)
 
 
-def write(folder: Path, lab: str) -> Path:
-    """Write `folder`/labkit for one lab, with an empty data/ beside it to mount the data on; returns `folder`."""
-    (folder / "data").mkdir(parents=True)
+def write(folder: Path, lab: str, data_as_link: bool = False) -> Path:
+    """Write `folder`/labkit for one lab, with an empty data/ beside it to mount the data on; returns `folder`.
+
+    data_as_link: data/ is a link to the real one, for a run without a sandbox.
+    """
+    folder.mkdir(parents=True)
+    (folder / "data").symlink_to(ROOT / "data") if data_as_link else (folder / "data").mkdir()
     tasks_file = labs()[lab]
     shutil.copytree(
         ROOT / "labkit", folder / "labkit",

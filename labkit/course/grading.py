@@ -7,6 +7,7 @@ claims about values and nothing more: the verdict comes from the same `diagnose`
 import dataclasses
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -78,22 +79,22 @@ def solved(lab: str) -> Any:
     return nbformat.read(ROOT / "notebooks" / notebook(lab), as_version=4)
 
 
-def grade(path: Path, courses: dict[str, Path], seed: int, limits: Limits, slot: int = 0) -> Result:
-    """Grade the file at `path`.
+def grade(raw: bytes, name: str, courses: Callable[[str], Path], seed: int, limits: Limits, slot: int = 0) -> Result:
+    """Grade the bytes of a file.
 
-    courses: for each lab the folder with its grading copy of labkit. seed: of the hidden inputs. slot: which of the
-    jobs this is, as each has a user of its own. Raises nothing that a submission can cause.
+    name: of the file. courses: gives for a lab the folder with its grading copy of labkit. seed: of the hidden inputs.
+    slot: which of the jobs this is, as each has a user of its own. Raises nothing that a submission can cause.
     """
     started = time.monotonic()
     try:
-        submitted = read(path)
+        submitted = read(raw)
     except NotANotebook as problem:
         return Result(UNREADABLE, notes=[str(problem)])
-    lab = lab_of(submitted, path.name)
+    lab = lab_of(submitted, name)
     if not lab:
         return Result(NO_LAB, notes=["it holds none of the course's tasks", *submitted.notes])
     composed = compose(lab, solved(lab), submitted, seed)
-    ran = run(composed, courses[lab], limits, slot)
+    ran = run(composed, courses(lab), limits, slot)
     result = Result(GRADED, lab, notes=composed.notes, release=submitted.release)
     for number in tasks(lab):
         result.grades[number] = _grade(number, composed, ran.get(number), seed)
@@ -173,20 +174,17 @@ def _outcomes(number: str, rows: list[tuple[Cell, Ran]], seed: int) -> list[Outc
     return [Outcome.restored(found) for found in listed[:100]]
 
 
-def prove(lab: str, course: Path, seed: int, limits: Limits) -> str:
+def prove(lab: str, courses: Callable[[str], Path], seed: int, limits: Limits) -> str:
     """Grade the solved notebook itself: "" if it scores everything on this seed, else which tasks do not."""
-    result = grade(ROOT / "notebooks" / notebook(lab), {lab: course}, seed, limits)
+    result = grade((ROOT / "notebooks" / notebook(lab)).read_bytes(), notebook(lab), courses, seed, limits)
     wrong = [f"{number} ({'; '.join(row.says)})" for number, row in result.grades.items() if row.kind != RIGHT]
     return f"the solved notebook of lab {lab} does not score everything: {', '.join(wrong)}" if wrong else ""
 
 
-def fingerprint(path: Path, seed: int, limits: Limits) -> str:
+def fingerprint(raw: bytes, seed: int, limits: Limits) -> str:
     """What a stored result depends on: the file, the seed, the limits, the solved notebooks and labkit."""
     found = hashlib.sha256(repr((seed, limits)).encode() + course_fingerprint())
-    try:
-        found.update(path.read_bytes())
-    except OSError as problem:
-        found.update(str(problem.strerror).encode())
+    found.update(raw)
     return found.hexdigest()[:16]
 
 

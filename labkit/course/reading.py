@@ -26,15 +26,19 @@ class Submitted:
     notes: list[str] = field(default_factory=list)
 
 
-def read(path: Path) -> Submitted:
-    """The code cells of the file at `path`. Raises NotANotebook."""
+def load(path: Path) -> bytes:
+    """The bytes of a file that may be a notebook. Raises NotANotebook for one that cannot be opened or is too large."""
     try:
         size = path.stat().st_size
         if size > LARGEST:
             raise NotANotebook(f"the file has {size / 2**20:.0f} MiB; at most {LARGEST // 2**20} can be graded")
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as problem:
         raise NotANotebook(f"the file cannot be opened ({problem.strerror})") from None
+
+
+def read(raw: bytes) -> Submitted:
+    """The code cells of a file. Raises NotANotebook."""
     notes: list[str] = []
     found = _json(raw, notes)
     cells = _cells(found)
