@@ -24,8 +24,7 @@ from labkit.train import epsilon_loss, train, velocity_loss
 
 __all__ = [
     "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "check", "data", "ddim",
-    "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model",
-    "exact_reverse", "fashion_unet", "fast", "finish", "forward_step", "load_classifier", "load_pretrained",
-    "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train",
-    "trajectory", "velocity_loss",
+    "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse",
+    "fashion_unet", "fast", "finish", "forward_step", "load_classifier", "load_pretrained", "pick_device", "posterior",
+    "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train", "trajectory", "velocity_loss",
 ]  # fmt: skip

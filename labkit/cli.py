@@ -1,10 +1,11 @@
 """The command `labkit`: a thin face over the rooms; it parses words, calls them and prints."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import click
+
+from labkit.exercises.commands import carry
 
 
 @click.group()
@@ -36,8 +37,8 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, seed:
     from labkit import recipes
 
     losses = recipes.fashion(out, steps=steps, batch_size=batch_size, minutes=minutes, seed=seed)
-    click.echo(f"{len(losses)} of {steps} steps done, loss {sum(losses[-100:]) / len(losses[-100:]):.4f}")
-    click.echo(f"saved as a diffusers pipeline: {out / 'pipeline'}")
+    loss = sum(losses[-100:]) / len(losses[-100:])
+    click.echo(f"{len(losses)} of {steps} steps done, loss {loss:.4f}; as a diffusers pipeline: {out / 'pipeline'}")
 
 
 @train.command()
@@ -57,34 +58,17 @@ def classifier(out: Path, epochs: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/quality.json"), show_default=True)
 def evaluate(count: int, steps: int, out: Path) -> None:
     """Measure the bundled model: Fréchet distance beside floor and baselines, class shares, near copies."""
-    from labkit.quality import measure, report
+    from labkit import quality
 
-    result = measure(count, steps)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".tmp").write_text(json.dumps(result, indent=2) + "\n", "utf8")
-    out.with_suffix(".tmp").replace(out)
-    click.echo(report(result))
+    click.echo(quality.save(quality.measure(count, steps), out))
 
 
-@main.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-def carry(old: Path, new: Path) -> None:
-    """Move your answers from the notebook OLD into NEW, a newer release of the same lab; nothing is lost."""
-    from labkit.exercises.carry import Unreadable
-    from labkit.exercises.carry import carry as move
-
-    try:
-        click.echo("\n".join(move(old, new)))
-    except Unreadable as problem:
-        raise click.ClickException(str(problem)) from None
-
-
+main.add_command(carry)
 if importlib.util.find_spec("labkit.course"):  # the instructor's side; a release has none
     from labkit.course.commands import grade, release
 
-    main.add_command(release)
-    main.add_command(grade)
+    for command in (release, grade):
+        main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,9 @@
 It joins rooms (data, sample, pretrained, evaluate) for `labkit evaluate` and knows no formula of its own.
 """
 
+import json
 import time
+from pathlib import Path
 
 import torch
 
@@ -48,6 +50,14 @@ def measure(count: int, steps: int) -> dict:
         "class_shares": dict(zip(CLASSES, class_shares(classifier, drawn).tolist(), strict=True)),
         "near_copies": near_copies(drawn, held_out, train),
     }
+
+
+def save(result: dict, out: Path) -> str:
+    """Write the result of `measure` as JSON, at once or not at all; returns `report` of it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".tmp").write_text(json.dumps(result, indent=2) + "\n", "utf8")
+    out.with_suffix(".tmp").replace(out)
+    return report(result)
 
 
 def report(result: dict) -> str:

@@ -38,7 +38,7 @@ def _shard(context: click.Context, option: click.Parameter, text: str) -> tuple[
 @click.option("--seed", type=click.IntRange(0), help="Of the hidden inputs; by default drawn once and kept in OUT.")
 @click.option("--jobs", type=click.IntRange(0), default=0, help="Processes; by default one a core.")
 @click.option("--canvas", type=click.Path(path_type=Path, exists=True), help="Canvas' export: write canvas.csv.")
-@click.option("--column", default="", help="The assignment's name in Canvas.")
+@click.option("--column", default="", help="The column there.")
 @click.option(
     "--shard", callback=_shard, default="1/1", help="I/N: only each N-th submission, for Slurm or a CI matrix."
 )
@@ -54,7 +54,7 @@ def _shard(context: click.Context, option: click.Parameter, text: str) -> tuple[
 @click.option("--unsafe-no-sandbox", is_flag=True, help="Run students' code with your own rights. Every row says so.")
 @click.option("--self-test", is_flag=True, help="Try to break out of the sandbox on this machine, and say what held.")
 def grade(submissions: Path | None, out: Path | None, self_test: bool, **options: object) -> None:
-    """Grade SUBMISSIONS: a folder or a zip (a file or a folder a student, or Canvas' bulk download), or one notebook."""
+    """Grade SUBMISSIONS: a folder or zip (a file or folder a student, or Canvas' bulk download), or one notebook."""
     if self_test:
         _self_test()
         return
