@@ -3,11 +3,12 @@ include tools/common.mk
 
 .PHONY: test quick lint bench address
 
+# two processes of one thread each: with more threads than cores they would wait for each other
 test: set-up lint ## everything, that is ruff, unit tests and every notebook (under 12 minutes)
-	$(BIN)/pytest --nbval-lax --nbval-current-env tests notebooks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
-	$(BIN)/pytest -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests
 
 lint: set-up ## ruff on code and notebooks
 	$(BIN)/ruff check .

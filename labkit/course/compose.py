@@ -109,13 +109,13 @@ def _helpers(
             continue
         text, error = plain(source, "a helper cell", notes := [])
         if not error:
-            candidates[place] = (text, _bound(text), notes)
-    wanted = {name for _, _, text in answers for name in _used(text)}
+            candidates[place] = (text, names_bound(text), notes)
+    wanted = {name for _, _, text in answers for name in names_used(text)}
     chosen: dict[int, str] = {}
     while more := [place for place, (_, bound, _) in candidates.items() if place not in chosen and bound & wanted]:
         for place in more:
             text, _, notes = candidates[place]
-            chosen[place], wanted = text, wanted | _used(text)
+            chosen[place], wanted = text, wanted | names_used(text)
             out.notes += notes
     return [(place, "", text) for place, text in chosen.items()]
 
@@ -146,7 +146,7 @@ def _error(text: str) -> str:
     return ""
 
 
-def _bound(text: str) -> set[str]:
+def names_bound(text: str) -> set[str]:
     """The names that a cell defines."""
     names = set()
     for node in ast.walk(ast.parse(text)):
@@ -159,7 +159,14 @@ def _bound(text: str) -> set[str]:
     return names
 
 
-def _used(text: str) -> set[str]:
+def names_given(text: str) -> set[str]:
+    """The names that a cell defines for the cells after it, and not only inside a function."""
+    tops = ast.parse(text).body
+    named = [[node.name] if hasattr(node, "name") else names_bound(ast.unparse(node)) for node in tops]
+    return {name for names in named for name in names}
+
+
+def names_used(text: str) -> set[str]:
     """The names that a cell reads."""
     nodes = ast.walk(ast.parse(text))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

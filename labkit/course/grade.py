@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from labkit.course import answerless, gradebook
 from labkit.course.grading import Result, course_fingerprint, fingerprint, grade, prove
 from labkit.course.reading import NotANotebook, load, read
@@ -74,9 +76,7 @@ def grade_class(
         found = find(source, Path(scratch))[shard[0] - 1 :: shard[1]]
         work = [_job(one, out, seed, limits) for one in found]
         waiting = [job for job in work if job.result is None]
-        for lab in sorted({lab for job in waiting if (lab := _lab(job))}):
-            if wrong := prove(lab, courses(limits.sandbox), seed, limits):
-                raise CannotGrade(f"{wrong}; mend it before anybody is graded")
+        _prove_all(out, {lab for job in waiting if (lab := _lab(job))}, seed, limits)
         results = (
             _dask(waiting, seed, limits, dask) if dask else _pool(waiting, seed, limits, jobs or os.cpu_count() or 1)
         )
@@ -84,6 +84,16 @@ def grade_class(
     rows = _rows(work, limits)
     _write(out, rows, seed, limits, canvas, column)
     return rows
+
+
+def _prove_all(out: Path, needed: set[str], seed: int, limits: Limits) -> None:
+    """The solved notebooks score everything on this seed; once proved, it is remembered in `out`."""
+    record = json.loads((out / "run.json").read_text("utf8"))
+    for lab in sorted(needed - set(record["proved"])):
+        if wrong := prove(lab, courses(limits.sandbox), seed, limits):
+            raise CannotGrade(f"{wrong}; mend it before anybody is graded")
+        record["proved"].append(lab)
+    gradebook.write(out / "run.json", json.dumps(record) + "\n")
 
 
 def _prepare(out: Path, seed: int | None) -> int:
@@ -94,7 +104,9 @@ def _prepare(out: Path, seed: int | None) -> int:
         record = out / "run.json"
         kept = json.loads(record.read_text("utf8")) if record.is_file() else {}
         seed = kept.get("seed", secrets.randbelow(2**31)) if seed is None else seed
-        gradebook.write(record, json.dumps({"seed": seed, "course": course_fingerprint().hex()[:16]}) + "\n")
+        now = {"seed": seed, "course": course_fingerprint().hex()[:16], "proved": []}
+        same = {**kept, "proved": []} == now
+        gradebook.write(record, json.dumps(kept if same else now) + "\n")
         free = shutil.disk_usage(out).free
     except (OSError, ValueError) as error:
         raise CannotGrade(f"{out} cannot be used for grades: {getattr(error, 'strerror', '') or error}") from None
@@ -145,8 +157,9 @@ _slot = 0
 
 
 def _begin(counter: Any) -> None:
-    """A worker's first act: take a number of its own."""
+    """A worker's first act: take a number of its own, and one thread: two jobs' threads would wait for each other."""
     global _slot
+    torch.set_num_threads(1)
     with counter.get_lock():
         _slot, counter.value = counter.value, counter.value + 1
 

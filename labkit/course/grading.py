@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.compose import OPEN as NOT_DONE
-from labkit.course.compose import Cell, Composed, compose, lab_of
+from labkit.course.compose import Cell, Composed, compose, lab_of, names_given, names_used
 from labkit.course.reading import NotANotebook, read
-from labkit.course.rerun import Ran, rerun
+from labkit.course.rerun import ENDED, Ran, rerun
 from labkit.course.sandbox import Limits
 from labkit.data import ROOT
 from labkit.exercises.check import OPEN, RIGHT, STOPPED, Outcome, diagnose
@@ -107,7 +107,7 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
     """Run all cells, in as many kernels as it takes; what became of each task's cells, by its number."""
     found: dict[str, list[tuple[Cell, Ran]]] = {}
     cells, until = list(composed.cells), time.monotonic() + limits.total_wall
-    failed = 0
+    failed, done, again = 0, set(), set()
     while any(cell.kind == "TASK" for cell in cells):
         if time.monotonic() > until:
             for number in {cell.number for cell in cells if cell.number}:
@@ -126,12 +126,32 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
                 raise RuntimeError(f"the course's own first cell does not run: {pairs[-1][1].limit if pairs else ''}")
             continue
         if last.kind == "HELPER":
-            composed.notes.append(f"a helper cell was left out: {pairs[-1][1].limit}")
-        done = {cell.number for cell, _ in pairs if cell.number} if last.kind != "HELPER" else set()
-        done = {number for number in done if number == last.number or _published(found[number])}
-        cells = [cell for cell in cells if cell is not last and cell.number not in done]
-        found = {number: rows for number, rows in found.items() if number in done or number in composed.settled}
+            composed.notes.append(f"a helper cell was left out: {pairs[-1][1].limit or ENDED}")
+        done |= {number for number in found if _published(found[number])}
+        if last.number and pairs[-1][1].limit:
+            first = all(cell.number in ("", last.number) for cell, _ in pairs)
+            if pairs[-1][1].limit != ENDED or first or last.number in again:
+                done.add(last.number)
+            else:  # what ran before it may have done that: once more, as the first of a fresh kernel
+                done.discard(last.number)
+                again.add(last.number)
+        elif last.number:
+            done.add(last.number)
+        found = {number: rows for number, rows in found.items() if number in done}
+        cells = _left(cells, done, last)
     return found
+
+
+def _left(cells: list[Cell], done: set[str], last: Cell) -> list[Cell]:
+    """The cells of the tasks that are not done, and before them the answers that these use. last: was run last."""
+    left = [cell for cell in cells if cell.number not in done and (cell is not last or cell.number)]
+    kept, wanted = [], {name for cell in left for name in names_used(cell.source)}
+    for cell in reversed([cell for cell in cells if cell.kind == "TASK" and cell.number in done and cell is not last]):
+        if names_given(cell.source) & wanted:
+            kept.insert(0, Cell("HELPER", "", cell.source))
+            wanted |= names_used(cell.source)
+    first = next((i for i, cell in enumerate(left) if cell.number), len(left))
+    return [*left[:first], *kept, *left[first:]]
 
 
 def _published(rows: list[tuple[Cell, Ran]]) -> bool:
@@ -149,12 +169,14 @@ def _grade(number: str, composed: Composed, rows: list[tuple[Cell, Ran]] | None,
         return Grade(0, task.points, STOPPED, [f"It could not be finished: {limit or 'it was never reached'}."])
     try:
         outcomes = _outcomes(number, rows, seed)
+        if outcomes is None:
+            error = next((ran.error for _, ran in rows if ran.error), "it gave no values")
+            return Grade(0, task.points, STOPPED, [f"The cell stopped: {error}"])
+        verdict = diagnose(task, seed, outcomes)
     except NotAValue as problem:
         return Grade(0, task.points, STOPPED, [f"What it stored is not an answer: {problem}."])
-    if outcomes is None:
-        error = next((ran.error for _, ran in rows if ran.error), "it gave no values")
-        return Grade(0, task.points, STOPPED, [f"The cell stopped: {error}"])
-    verdict = diagnose(task, seed, outcomes)
+    except Exception as problem:  # numbers that are none, lists nested a thousand times: whatever can be made up
+        return Grade(0, task.points, STOPPED, [f"What it stored is not an answer ({type(problem).__name__})."])
     place = next((i for i, mistake in enumerate(task.mistakes) if mistake is verdict.mistake), -1)
     return Grade(verdict.points, task.points, verdict.kind, verdict.lines, place)
 

@@ -78,7 +78,7 @@ def _cells(found: dict[str, Any]) -> list[Any]:
     cells = found.get("cells")
     if cells is None and isinstance(found.get("worksheets"), list):
         sheets = [sheet for sheet in found["worksheets"] if isinstance(sheet, dict)]
-        cells = [cell for sheet in sheets for cell in sheet.get("cells") or []]
+        cells = [cell for sheet in sheets if isinstance(sheet.get("cells"), list) for cell in sheet["cells"]]
     if not isinstance(cells, list):
         raise NotANotebook("the file is JSON, but it has no cells: it is no notebook")
     return cells

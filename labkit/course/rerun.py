@@ -25,6 +25,7 @@ from labkit.course.sandbox import NAME, Limits, kernel_spec
 from labkit.exercises.report import MIME
 
 TICK = 0.2  # seconds between two looks at a running kernel
+ENDED = "it ended the kernel"
 
 
 @dataclass
@@ -48,7 +49,8 @@ class Watched(nbval.plugin.RunningKernel):
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
         """Start a cell, and its clocks."""
-        self.started, self.used, self.said = time.monotonic(), self._cpu(), 0
+        self.started = self.looked = time.monotonic()
+        self.used, self.said = self._cpu(), 0
         return super().execute_cell_input(cell_input, allow_stdin)
 
     def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
@@ -63,9 +65,20 @@ class Watched(nbval.plugin.RunningKernel):
                 return
 
     def get_message(self, stream: str, timeout: float | None = None) -> Any:
-        """A message; those that are shown count as output."""
-        message = super().get_message(stream, timeout)
-        if stream == "iopub" and hasattr(self, "said"):
+        """A message; those that are shown count as output. While a cell runs, messages put off no look at it."""
+        if not hasattr(self, "started"):
+            return super().get_message(stream, timeout)
+        if time.monotonic() > self.looked + TICK:
+            self._look()
+        try:
+            message = super().get_message(stream, timeout)
+        except Empty:
+            if stream == "shell":
+                raise
+            self._end("the end of its output did not come")
+        except Exception as error:
+            self._end(f"it sent a message that cannot be read ({type(error).__name__})")
+        if stream == "iopub":
             self.said += len(str(message.get("content", "")))
             if self.said > self.limits.output * 2**20:
                 self._end(f"it printed more than {self.limits.output:g} MiB")
@@ -73,17 +86,21 @@ class Watched(nbval.plugin.RunningKernel):
 
     def _look(self) -> None:
         if not self.km.is_alive():
-            raise Stopped("it ended the kernel")
+            self._end(ENDED)
         if not hasattr(self, "started"):  # nbval has its own limit on how long a kernel may take to start
             return
+        self.looked = time.monotonic()
         if self._cpu() - self.used > self.limits.task_cpu:
             self._end(f"it computed for more than {self.limits.task_cpu:g} seconds")
         if time.monotonic() - self.started > self.limits.task_wall:
             self._end(f"it was not done after {self.limits.task_wall:g} seconds")
         if sum(self._each(lambda one: one.memory_info().rss)) > self.limits.memory * 2**20:
             self._end(f"it took more than {self.limits.memory} MiB of memory")
+        if _size(getattr(self.km.provisioner, "folder", "")) > self.limits.disk * 2**20:
+            self._end(f"it wrote more than {self.limits.disk} MiB")
 
     def _end(self, why: str) -> None:
+        self.kc.stop_channels()
         self.km.shutdown_kernel(now=True)
         raise Stopped(why)
 
@@ -113,16 +130,29 @@ class Recorder:
         report = yield
         if call.when == "setup" and call.excinfo:
             self.cells.append(Ran(limit=f"the kernel did not start ({call.excinfo.value})"))
-        if call.when == "call":
+            item.session.shouldstop = "there is no kernel"
+        if call.when == "call" and call.excinfo and str(call.excinfo.value) == "Kernel dead on test start":
+            item.session.shouldstop = "the kernel is gone"  # what came before has ended it: this cell is still to run
+            with contextlib.suppress(Stopped):
+                item.parent.kernel._end(ENDED)
+        elif call.when == "call":
             self.cells.append(_ran(item, call))
             if self.cells[-1].limit:
                 item.session.shouldstop = "the kernel is gone"
         return report
 
 
+def _size(folder: str) -> int:
+    """The bytes in a folder that kernel and grader share."""
+    with contextlib.suppress(OSError):
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder)) if folder else 0
+    return 0
+
+
 def _ran(item: Any, call: Any) -> Ran:
     outputs = item.test_outputs or []
-    stored = [out["data"][MIME] for out in outputs if MIME in (out.get("data") or {})]
+    shown = [out["data"] for out in outputs if isinstance(out.get("data"), dict)]
+    stored = [data[MIME] for data in shown if MIME in data]
     error = call.excinfo.value if call.excinfo else None
     seconds = call.stop - call.start
     if isinstance(error, Stopped):

@@ -84,6 +84,8 @@ def command(course: Path, runtime: Path, limits: Limits, slot: int = 0) -> list[
     words += ["--proc", "/proc", "--dev", "/dev"]
     words += ["--size", str(64 * 2**20), "--perms", "1777", "--tmpfs", "/dev/shm"]
     words += ["--size", str(limits.disk * 2**20), "--perms", "1777", "--tmpfs", "/tmp"]
+    for folder in _parents([str(runtime)]):  # once more, where they lie in the new /tmp
+        words += ["--perms", "0755", "--dir", folder] if folder.startswith("/tmp/") else []
     words += ["--ro-bind", str(course), INSIDE, "--ro-bind", str(ROOT / "data"), f"{INSIDE}/data"]
     words += ["--bind", str(runtime), str(runtime), "--chdir", "/tmp"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]

@@ -1,0 +1,305 @@
+"""A class is graded: the same points in any order, nothing lost when it is ended, one student at hand, a cluster."""
+
+import csv
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from labkit.cli import main
+from labkit.course import grade as room
+from labkit.course.grade import UNSAFE, CannotGrade, grade_class
+from labkit.course.grading import grade
+from labkit.course.sandbox import Limits, problem
+from labkit.course.selftest import probes
+from labkit.data import ROOT
+from labkit.exercises.cells import mark, task_cells
+from labkit.exercises.check import RIGHT
+from labkit.exercises.task import labs, notebook, tasks
+
+sandboxed = pytest.mark.skipif(bool(problem()), reason=f"grading in the sandbox is not covered: {problem()}")
+SOLVED = {lab: nbformat.read(ROOT / "notebooks" / notebook(lab), as_version=4) for lab in labs()}
+STUB = 'raise NotImplementedError("1.3: your turn")'
+sys.path.insert(0, str(ROOT / "tests" / "exercises"))
+
+
+def submission(lab: str, **changes: str) -> str:
+    """A short submission: the solved TASK cells, some with another text (t3 stands for task 3)."""
+    cells = []
+    for number, cell in task_cells(SOLVED[lab]).items():
+        text = changes.get(f"t{number.split('.')[1]}", cell.source)
+        cells.append(nbformat.v4.new_code_cell(text))
+    return nbformat.writes(nbformat.v4.new_notebook(cells=cells))
+
+
+STEP = "# TASK 1.3 points=3: One step\ndef my_forward_step(beta, z_prev, t, epsilon):\n    "
+CLASS = {
+    "Ada": submission("1"),
+    "Bo, \"the\" =1": submission("1", t3=STEP + "return (1 - beta[t]) ** 0.5 * z_prev + beta[t] * epsilon"),
+    "Chen": submission("1", t3=STEP + STUB, t1="# TASK 1.1\nmy_pixel = ..."),
+    "Dora": "{",
+}  # fmt: skip
+POINTS = {"Ada": 25, 'Bo, "the" =1': 23.5, "Chen": 20, "Dora": 0}
+
+
+@pytest.fixture
+def handed_in(tmp_path):
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    for name, text in CLASS.items():
+        (folder / f"{name}.ipynb").write_text(text, "utf8")
+    return folder
+
+
+def read(path):
+    return {row["student"]: row for row in csv.DictReader(path.open(encoding="utf8", newline=""))}
+
+
+def labkit(*words):
+    return [sys.executable, "-m", "labkit.cli", *map(str, words)]
+
+
+@sandboxed
+@pytest.mark.slow
+def test_a_class_is_graded_and_killed_and_graded_on(handed_in, tmp_path):
+    """kill -9 after the first result, the same command again, and another run in shards: one and the same gradebook."""
+    out, other = tmp_path / "grades", tmp_path / "in parts"
+    words = ["grade", handed_in, "--out", out, "--seed", 7, "--jobs", 1]
+    running = subprocess.Popen(labkit(*words), cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not list(out.glob("results/*.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (out / "gradebook.csv").exists()
+    first = {path: path.stat().st_mtime_ns for path in out.glob("results/*.json")}
+    assert first
+    done = subprocess.run(labkit(*words), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    rows = read(out / "gradebook.csv")
+    assert list(rows["Ada"])[0] == "student"
+    assert list(rows["Ada"])[-3:] == ["total", "status", "notes"]
+    assert {name: float(row["total"]) for name, row in rows.items()} == POINTS
+    assert rows["Dora"]["status"] == "unreadable"
+    assert (rows["Chen"]["1.3"], rows["Chen"]["1.1"]) == ("0", "0")
+    for part in ("2/2", "1/2"):
+        grade_class(handed_in, other, seed=7, jobs=2, shard=(int(part[0]), 2), progress=False)
+    before = {path.name for path in other.glob("results/*.json")}
+    grade_class(handed_in, other, seed=7, progress=False)
+    assert {path.name for path in other.glob("results/*.json")} == before
+    assert (other / "gradebook.csv").read_text() == (out / "gradebook.csv").read_text()
+    assert "variance" in (out / "pages" / "Bo---the---1.html").read_text()
+    summary = (out / "summary.html").read_text()
+    assert "4 students" in summary
+    assert "multiply ε by the standard deviation" in summary
+
+
+@sandboxed
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_grades_with_a_worker_killed_in_the_middle(handed_in, tmp_path, monkeypatch):
+    distributed = pytest.importorskip(
+        "distributed", reason="grading on a Dask cluster is not covered: pip install distributed"
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        seen = []
+
+        def watch(results, waiting, total, progress):
+            for job, found in results:
+                if not seen:
+                    os.kill(victim, signal.SIGKILL)
+                seen.append(job)
+                job.result = room.Result.from_dict(found)
+
+        monkeypatch.setattr(room, "_collect", watch)
+        rows = grade_class(handed_in, tmp_path / "out", seed=7, dask=cluster.scheduler_address, progress=False)
+    assert {row.student: row.total for row in rows} == POINTS
+    assert len(seen) == 4
+
+
+@sandboxed
+@pytest.mark.slow
+@pytest.mark.parametrize("lab", labs())
+def test_what_the_instant_check_accepts_grading_accepts(lab):
+    """Every right variant of every task, a submission for the first of each task, one for the second, and so on."""
+    file = importlib.import_module(f"variants_lab{int(lab):02}")
+    names = {}
+    for cell in SOLVED[lab].cells:
+        seen = mark(cell.source) if cell.cell_type == "code" else None
+        if seen and seen.kind == "CHECK":
+            names[seen.number] = cell.source.split(",")[1].strip(" )")
+    for turn in range(max(len(row) for row in file.VARIANTS.values())):
+        cells = [nbformat.v4.new_code_cell(Path(file.__file__).read_text("utf8"))]
+        for number, row in file.VARIANTS.items():
+            text = f"# TASK {number}\n{names[number]} = VARIANTS[{number!r}][{turn % len(row)}]"
+            cells.append(nbformat.v4.new_code_cell(text))
+        raw = nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode()
+        result = grade(raw, "variants.ipynb", room.courses(True), 7, Limits())
+        assert {number: row.kind for number, row in result.grades.items()} == dict.fromkeys(tasks(lab), RIGHT), (
+            result.grades
+        )
+
+
+@pytest.mark.slow
+def test_plain_nbval_passes_a_notebook_if_and_only_if_all_of_it_is_right(tmp_path):
+    cells = [cell for cell in SOLVED["1"].cells if cell.cell_type == "code"]
+    kinds = {"SETUP", "TASK", "CHECK"}
+    cells = [
+        cell for cell in cells if (mark(cell.source) and mark(cell.source).kind in kinds) or "finish()" in cell.source
+    ]
+    codes = {}
+    for name in ("right", "wrong"):
+        path = tmp_path / f"{name}.ipynb"
+        texts = [
+            cell.source.replace("my_pixel = -0.2", "my_pixel = 0.2") if name == "wrong" else cell.source
+            for cell in cells
+        ]
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts]), path)
+        words = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--nbval-lax",
+            "--nbval-current-env",
+            path,
+        ]
+        codes[name] = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert codes["right"].returncode == 0, codes["right"].stdout
+    assert codes["wrong"].returncode == 1
+    assert "1 task is open or not right yet: 1.1" in codes["wrong"].stdout
+    assert "1 failed" in codes["wrong"].stdout
+
+
+@sandboxed
+@pytest.mark.slow
+def test_one_student_at_hand(tmp_path):
+    path = tmp_path / "one.ipynb"
+    path.write_text(CLASS['Bo, "the" =1'], "utf8")
+    done = CliRunner().invoke(main, ["grade", str(path), "--seed", "7"])
+    assert done.exit_code == 0, done.output
+    assert "one, lab 1: 23.5 of 25 points (graded)" in done.output
+    assert "multiply ε by the standard deviation" in done.output
+
+
+@sandboxed
+def test_the_sandbox_holds():
+    found = {what: held for what, held, _ in probes()}
+    assert found == dict.fromkeys(found, True)
+    assert len(found) >= 20
+
+
+def test_without_a_sandbox_it_refuses(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "bwrap missing: install bubblewrap")
+    with pytest.raises(CannotGrade, match="install bubblewrap.*--unsafe-no-sandbox"):
+        grade_class(handed_in, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_without_a_sandbox_and_by_the_graders_word_every_row_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "bwrap missing")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "Ada.ipynb").write_text(CLASS["Ada"], "utf8")
+    limits = Limits(sandbox=False)
+    grade_class(folder, tmp_path / "out", seed=7, jobs=1, limits=limits, progress=False)
+    row = read(tmp_path / "out" / "gradebook.csv")["Ada"]
+    assert (row["total"], row["notes"]) == ("25", UNSAFE)
+    assert UNSAFE in (tmp_path / "out" / "pages" / "Ada.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_first_student(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(CannotGrade, match="cannot be used for grades"):
+        grade_class(handed_in, tmp_path / "out", progress=False)
+
+
+def test_a_full_disk_is_an_error_before_the_first_student(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 2**20))
+    with pytest.raises(CannotGrade, match="has 1 MiB left; make room for 200"):
+        grade_class(handed_in, tmp_path / "out", progress=False)
+
+
+def test_a_disk_that_fills_up_is_a_clear_stop_and_nothing_is_half_written(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    whole = room.Result("graded", "1").as_dict()
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: ((job, whole) for job in waiting))
+    write, count = room.gradebook.write, []
+
+    def full(path, text):
+        if path.parent.name == "results" and (count.append(path) or len(count) == 2):
+            raise OSError(28, "No space left on device", str(path))
+        write(path, text)
+
+    monkeypatch.setattr(room.gradebook, "write", full)
+    with pytest.raises(CannotGrade, match="No space left on device.*run the same again"):
+        grade_class(handed_in, tmp_path / "out", seed=1, progress=False)
+    assert len(list((tmp_path / "out" / "results").iterdir())) == 1
+    assert not (tmp_path / "out" / "gradebook.csv").exists()
+
+
+def test_a_result_that_is_half_of_something_is_graded_again(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    graded = []
+    whole = room.Result("graded", "1").as_dict()
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: ((graded.append(job) or job, whole) for job in waiting))
+    for _ in range(2):
+        grade_class(handed_in, tmp_path / "out", seed=1, progress=False)
+    assert len(graded) == 4
+    stored = next((tmp_path / "out" / "results").glob("Ada-*.json"))
+    stored.write_text(stored.read_text()[:50])
+    grade_class(handed_in, tmp_path / "out", seed=1, progress=False)
+    assert len(graded) == 5
+    grade_class(handed_in, tmp_path / "out", seed=2, progress=False)
+    assert len(graded) == 9
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["seed"] == 2
+
+
+def test_a_seed_is_drawn_once_and_kept(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: iter(()))
+    monkeypatch.setattr(room, "_rows", lambda *_: [])
+    seeds = []
+    for _ in range(2):
+        grade_class(handed_in, tmp_path / "out", progress=False)
+        seeds.append(json.loads((tmp_path / "out" / "run.json").read_text())["seed"])
+    assert seeds[0] == seeds[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["grade"], "give SUBMISSIONS"),
+        (["grade", "nowhere", "--out", "x"], "nowhere does not exist"),
+        (["grade", ".", "--out", "x", "--shard", "3/2"], "is no part"),
+        (["grade", ".", "--out", "x", "--memory", "1"], "--memory"),
+    ],
+)
+def test_bad_words_get_a_sentence(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(room, "problem", lambda: "")
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code != 0
+    assert said in done.output
+    assert "Traceback" not in done.output
