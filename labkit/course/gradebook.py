@@ -8,6 +8,7 @@ import csv
 import html
 import io
 import os
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,9 @@ from labkit.exercises.task import find, tasks
 
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; } td, th { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #ccc; }
-td.n { text-align: right; } pre { background: #f4f4f4; padding: .6rem; overflow-x: auto; white-space: pre-wrap; }
+td.n { text-align: right; }
+td:first-child { min-width: 14rem; }
+pre { background: #f4f4f4; padding: .6rem; overflow-x: auto; white-space: pre-wrap; }
 .right { color: #00694c; } .wrong, .stopped, .borrowed { color: #a34700; } .open { color: #555; }
 .bar { background: #0072b2; height: 1rem; } svg text { font: 13px system-ui, sans-serif; }"""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a page runs nothing and fetches nothing
@@ -55,13 +58,14 @@ class Row:
 def write(path: Path, text: str) -> None:
     """Write a file at once or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, "utf8")
+    temporary.write_text(text, "utf8", errors="replace")  # half a character, as JSON can hold it, stops nobody
     os.replace(temporary, path)
 
 
 def harmless(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = text.replace("\r", " ")  # the csv module leaves it unquoted, and a spreadsheet begins a new row there
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] == "\t" else text
 
 
 def gradebook(rows: list[Row], labs: Iterable[str]) -> str:
@@ -93,17 +97,18 @@ def canvas(rows: list[Row], export: str, column: str) -> tuple[str, list[str]]:
     head = lines[0]
     fixed = [i for i, name in enumerate(head) if name in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")]
     place = next((i for i, name in enumerate(head) if name == column or name.startswith(f"{column} (")), None)
-    by_key = {key: row for row in rows for key in ([row.user] if row.user else [_key(row.student)])}
+    by_id = {row.user: row for row in rows if row.user}
+    keyed = [(_key(row.student), row) for row in rows if not row.user]
+    names = [_key(cells.get("Student", "")) for cells in (dict(zip(head, line, strict=False)) for line in lines[1:])]
+    by_key = {key: row for key, row in keyed if [other for other, _ in keyed].count(key) == 1 and names.count(key) < 2}
     out, used = [[head[i] for i in fixed] + [head[place] if place is not None else column]], set()
     for line in lines[1:]:
         cells = dict(zip(head, line, strict=False))
         if "Points Possible" in cells.get("Student", ""):
             out.append([line[i] if i < len(line) else "" for i in fixed] + [line[place] if place is not None else ""])
             continue
-        keys = [cells.get("ID", "")] + [
-            _key(cells.get(name, "")) for name in ("Student", "SIS Login ID", "SIS User ID")
-        ]
-        row = next((by_key[key] for key in keys if key and key in by_key), None)
+        keys = [_key(cells.get(name, "")) for name in ("Student", "SIS Login ID", "SIS User ID")]
+        row = by_id.get(cells.get("ID", "")) or next((by_key[key] for key in keys if key in by_key), None)
         if row is not None:
             used.add(id(row))
             out.append([line[i] if i < len(line) else "" for i in fixed] + [f"{row.total:g}"])
@@ -112,7 +117,7 @@ def canvas(rows: list[Row], export: str, column: str) -> tuple[str, list[str]]:
 
 def _key(name: str) -> str:
     """«Löfgren, Åsa Maria» as Canvas writes it in file names: lofgrenasamaria is löfgrenåsamaria, without signs."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return "".join(letter for letter in unicodedata.normalize("NFC", name).lower() if letter.isalnum())
 
 
 def page(row: Row, stamp: str) -> str:
@@ -147,7 +152,7 @@ def summary(rows: list[Row], labs: Iterable[str], stamp: str) -> str:
             scores.append((sum(grade.points / grade.of for grade in grades) / len(grades), number, grades))
     lines = []
     for share, number, grades in sorted(scores, key=lambda score: score[0]):
-        bar = f'<div class=bar style="width:{share * 12:.2f}rem"></div>'
+        bar = f'<div class=bar style="width:{share * 8:.2f}rem"></div>'
         counts = "".join(f"<td class=n>{sum(grade.kind == kind for grade in grades)}</td>" for kind in WORDS)
         title = f"{number} {_text(find(number).title)}"
         lines.append(f"<tr><td>{title}</td><td class=n>{share:.0%}</td><td>{bar}</td>{counts}</tr>")
@@ -181,8 +186,10 @@ def _histogram(rows: list[Row]) -> str:
         bars += f'<rect x="{middle - 17}" y="{130 - high:.1f}" width="34" height="{high:.1f}" fill="#0072b2"/>'
         bars += f'<text x="{middle}" y="{125 - high:.1f}" text-anchor="middle">{n or ""}</text>'
         bars += f'<text x="{middle}" y="147" text-anchor="middle">{most * i / 10:.3g}</text>'
+    told = f"<p>Students by points: each bar is {most / 10:.3g} points wide and begins at the number below it.</p>"
     words = f"Students by points, of {most}, in ten steps: {', '.join(map(str, counts))}"
-    return f'<svg viewBox="0 0 410 152" width="615" role="img" aria-label="{words}"><title>{words}</title>{bars}</svg>'
+    size = 'viewBox="0 0 410 152" width="615" role="img"'
+    return f'<svg {size} aria-label="{words}"><title>{words}</title>{bars}</svg>{told}'
 
 
 def _page(title: str, parts: list[str]) -> str:

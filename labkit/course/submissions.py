@@ -4,16 +4,19 @@ A zip is unpacked into a scratch folder, member by member, and nothing of it lea
 of what is in the notebooks.
 """
 
+import lzma
 import re
 import shutil
 import unicodedata
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?:(?P<late>LATE)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<rest>.+)")
 IGNORED = {"__MACOSX", ".ipynb_checkpoints", "data", "labkit"}  # what comes along when a whole folder is handed in
-LARGEST, MOST = 2**30, 20_000  # bytes unpacked, and files, of one zip
+BESIDE = {".csv", ".txt", ".md", ".json"}  # files beside the students' that are none of theirs
+LARGEST, MOST, DEEPEST = 2**30, 20_000, 50  # bytes unpacked, files, and folders in each other, of one zip
 
 
 class NoSubmissions(ValueError):
@@ -45,22 +48,23 @@ def find(source: Path, scratch: Path) -> list[Submission]:
     else:
         raise NoSubmissions(f"{source} does not exist; give a folder, a zip or a notebook")
     folder = _only_folder(folder)
-    found = []
+    found, names = [], {}
     for entry in sorted(folder.iterdir()):
-        if entry.name in IGNORED or entry.name.startswith("."):
+        if entry.name in IGNORED or entry.name.startswith(".") or entry.suffix.lower() in BESIDE and entry.is_file():
             continue
         if entry.is_symlink():
-            found.append(
-                Submission(clean(entry.stem), Path("/nonexistent"), notes=["it is a link, which is not followed"])
-            )
+            new = [Submission(clean(entry.stem), Path("/nonexistent"), notes=["it is a link, which is not followed"])]
         elif entry.is_dir():
-            found += _of_folder(entry)
+            new = _of_folder(entry)
         elif zipfile.is_zipfile(entry) and entry.suffix.lower() == ".zip":
-            inner, said = unpack(entry, scratch / f"zip-{len(found)}")
-            found += [Submission(s.student, s.path, s.user, said + s.notes) for s in _of_folder(inner, entry.name)]
+            new = _of_zip(entry, scratch / f"zip-{len(found)}")
         else:
-            found.append(_of_file(entry))
-    found = [one for one in found if one.path.suffix.lower() not in (".csv", ".txt", ".md", ".json")]
+            new = [_of_file(entry)]
+        for one in new:  # two students whose names only look alike, once they can be printed, stay two
+            alike = names.setdefault((one.student, one.user), [])
+            alike += [key] if (key := _stem(entry.name)) not in alike and not one.user else []
+            one.student += f" ({alike.index(key) + 1})" if alike and alike[0] != key else ""
+        found += new
     if not found:
         raise NoSubmissions(f"{source} holds no submissions; give a folder with one notebook or one folder a student")
     for one in found:
@@ -71,10 +75,13 @@ def find(source: Path, scratch: Path) -> list[Submission]:
 def _only_folder(folder: Path) -> Path:
     """A zip of a folder has that folder inside: go in, unless it is a student's."""
     entries = [entry for entry in folder.iterdir() if entry.name not in IGNORED and not entry.name.startswith(".")]
-    if len(entries) == 1 and entries[0].is_dir() and not list(entries[0].glob("*.ipynb")):
-        return _only_folder(entries[0])
-    if len(entries) == 1 and entries[0].is_dir() and len(list(entries[0].glob("*.ipynb"))) > 1:
-        return entries[0]
+    if len(entries) == 1 and entries[0].is_dir():
+        inside = entries[0]
+        notebooks, others = list(inside.glob("*.ipynb")), [*inside.glob("*.zip"), *inside.glob("*/*.ipynb")]
+        if not notebooks:
+            return _only_folder(inside)
+        if len(notebooks) > 1 or any(path.parent.name not in IGNORED for path in others):
+            return inside
     return folder
 
 
@@ -94,6 +101,16 @@ def _of_folder(folder: Path, name: str = "") -> list[Submission]:
     return [Submission(student, path, user, list(notes)) for path in paths]
 
 
+def _of_zip(archive: Path, folder: Path) -> list[Submission]:
+    """A student's zip; one that cannot be unpacked is a row that says so."""
+    try:
+        inner, said = unpack(archive, folder)
+    except NoSubmissions as why:
+        student, user, notes = _who(archive.name)
+        return [Submission(student, folder / "nothing.ipynb", user, [*notes, str(why)])]
+    return [Submission(one.student, one.path, one.user, said + one.notes) for one in _of_folder(inner, archive.name)]
+
+
 def _of_file(path: Path) -> Submission:
     student, user, notes = _who(path.name)
     return Submission(student, path, user, notes)
@@ -104,7 +121,11 @@ def _who(name: str) -> tuple[str, str, list[str]]:
     found = CANVAS.fullmatch(name)
     if found:
         return clean(found["name"]), found["user"], ["handed in late"] if found["late"] else []
-    return clean(re.sub(r"\.(ipynb|zip)$", "", name, flags=re.IGNORECASE)), "", []
+    return clean(_stem(name)), "", []
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(ipynb|zip)$", "", name, flags=re.IGNORECASE)
 
 
 def clean(name: str) -> str:
@@ -121,7 +142,7 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, list[str]]:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
             if len(members) > MOST:
-                raise NoSubmissions(f"{archive.name} holds {len(members)} files; at most {MOST} are unpacked")
+                raise NoSubmissions(f"{clean(archive.name)} holds {len(members)} files; at most {MOST} are unpacked")
             for member in members:
                 target = _inside(folder, member.filename)
                 is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
@@ -130,12 +151,16 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, list[str]]:
                     notes.append(f"left out of {clean(archive.name)}: {clean(member.filename)}")
                     continue
                 if total > LARGEST:
-                    raise NoSubmissions(f"{archive.name} unpacks to more than {LARGEST // 2**20} MiB")
+                    raise NoSubmissions(f"{clean(archive.name)} unpacks to more than {LARGEST // 2**20} MiB")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(member) as source, target.open("wb") as out:
                     shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as problem:
-        raise NoSubmissions(f"{archive.name} cannot be unpacked ({problem}); download it again") from None
+    except NoSubmissions:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, EOFError, ValueError) as problem:
+        raise NoSubmissions(
+            f"{clean(archive.name)} cannot be unpacked ({clean(str(problem))}); download it again"
+        ) from None
     return folder, notes
 
 
@@ -147,6 +172,7 @@ def _inside(folder: Path, name: str) -> Path | None:
         or parts[0] == "/"
         or ".." in parts
         or ":" in parts[0]
+        or len(parts) > DEEPEST
         or any(len(part.encode()) > 250 for part in parts)
     ):
         return None

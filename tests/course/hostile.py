@@ -152,7 +152,11 @@ KILLERS = {
         A("kills itself", "1.2", before="import os\nos.kill(os.getpid(), 9)", says="ended the kernel"),
         A("swallows interrupts", "1.4", SPIN, says="computed for more than"),
         A("segmentation fault", "1.7", before="import ctypes\nctypes.string_at(0)", says="ended the kernel"),
-        A("input()", "1.9", "return int(input('the answer?'))", says=""),
+        A("a helper cell that ends the kernel", "1.6", points=None, says="a helper cell was left out",
+          helpers=("means = []\nimport os\nos._exit(1)",)),
+        A("an answer that uses one from before a killer", "1.8",
+          f"z = my_forward_step(torch.zeros(2), z, 1, z)\n{BODIES['1.8']}", points=None),
+        A("input()", "1.9", "return int(input('the answer?'))"),
     ],
     "killers 3": [
         A("memory flood", "1.1", before="much = []\nwhile True: much.append(bytearray(64 << 20))"),
@@ -259,7 +263,7 @@ CHEATS = {
           "return labkit.diffuse(s, x, 1, torch.randn(x.shape, generator=generator))", says="asks labkit"),
         A("the reference by importlib", "1.6", "import importlib\n"
           "return importlib.import_module('labkit.exercises.lab01_forward_encoder').moments(beta, mean, variance)"),
-        A("the notebook's own text", "1.7", "search('/course /work /root /home /tmp', ['my_' + 'limit =', 'BEGIN SOLU' + 'TION']) or 'nothing'",
+        A("the notebook's own text", "1.7", "search('/course /work /root /home /tmp', ['my_' + 'limit =']) or 'no'",
           READ),
         A("the reference by gc", "1.8", "import gc, types\n"
           "found = [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and f.__name__ == 'ks_distance']\n"
@@ -370,4 +374,4 @@ KNOWN = {
     "default dtype": [A("default dtype float64", "1.1", before="torch.set_default_dtype(torch.float64)", points=None)],
 }  # fmt: skip
 
-PACKS = {"honest": HONEST, "changes": CHANGES, "half": HALF, **KILLERS, **FORGED, **CHEATS, **KNOWN}
+PACKS = {**KILLERS, **FORGED, **CHEATS, **KNOWN, "honest": HONEST, "changes": CHANGES, "half": HALF}

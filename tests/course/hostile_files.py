@@ -136,6 +136,7 @@ FILES = [
     File("deep indexing", **broken("1.3", "x" + "[0]" * 30_000)),
     File("a number too long", **broken("1.3", "x = " + "9" * 5000)),
     File("smart quotes", **broken("1.7", "my_limit = “half”", "invalid character")),
-    File("nbval marks", raw(swapped("1.7", task_cell("1.7", "  ## NBVAL_SKIP\n#\u3000nbval_skip\nmy_limit = 2"))), note="marks for nbval have no effect"),
+    File("nbval marks", raw(swapped("1.7", task_cell("1.7", "## NBVAL_SKIP\n#\u3000nbval_skip\nmy_limit = 2"))),
+         note="marks for nbval have no effect"),
     File("nbval tags", raw(CELLS, each(lambda cell: cell.update(metadata={"tags": ["nbval-skip"]})))),
 ]  # fmt: skip
