@@ -106,7 +106,9 @@ def diagnose(task: Task, seed: int, outcomes: list[Outcome]) -> Verdict:
 def _diagnosis(task: Task, seed: int, outcomes: list[Outcome]) -> tuple[str, float, list[str], Mistake | None]:
     borrowed = sorted({name for outcome in outcomes for name in outcome.borrowed})
     if borrowed:
-        says = f"This asks labkit for the answer ({', '.join(borrowed)}). It is right, and it is labkit's: now yours."
+        says = (
+            f"This asks labkit for the answer ({', '.join(borrowed)}). Write it yourself; reading its source is fine."
+        )
         return BORROWED, 0, [says], None
     if any(outcome.error == NotImplementedError.__name__ for outcome in outcomes):
         return OPEN, 0, [], None
@@ -160,6 +162,9 @@ def _unknown(task: Task, case: Case, outcome: Outcome, wanted: Any) -> tuple[str
         return STOPPED, 0, [*outcome.where, *lines], None
     if outcome.problem:
         return WRONG, 0, [*lines, outcome.problem], None
+    if task.is_value and isinstance(task.reference, str):
+        words = sorted({task.reference, *(str(mistake.answer) for mistake in task.mistakes)})
+        return WRONG, 0, [f"{brief(outcome.value)} is not one of the answers: {', '.join(map(repr, words))}."], None
     if task.is_value:  # the right value is not shown: it is the whole answer
         return WRONG, 0, [f"{brief(outcome.value)} is not it. Read the question again, or compute it."], None
     if aligned(outcome.value, wanted) is None:

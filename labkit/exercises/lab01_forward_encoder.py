@@ -66,12 +66,15 @@ def _chain(step: object) -> object:
 
 
 CHAIN_MISTAKES = [
+    Mistake("The step to z_t uses the noise of the step before it: ε_t is noise[t].",
+            _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t, noise[t - 1])), 0.5),
     Mistake("Every step uses the same noise. The slide: additional *independent* noise in each step, noise[t].",
             _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t, noise[1])), 0.5),
     Mistake("Each step starts from x again. Step t goes on from z_{t-1}, the result of the step before.",
             _chain(lambda z, beta, noise, t: forward_step(beta, z[0], t, noise[t]))),
     Mistake("The list begins with z_1: put z_0 = x in front.", lambda beta, x, noise: chain(beta, x, noise)[1:], 0.5),
-    Mistake("Only z_T is returned: all states z_0, ..., z_T are asked for.", lambda b, x, e: chain(b, x, e)[-1], 0.5),
+    Mistake("All there is is z_T: return all states, and make a new tensor in each step in place of changing one.",
+            lambda beta, x, noise: [chain(beta, x, noise)[-1]] * len(beta), 0.5),
     Mistake("The step to z_t uses β and ε of the step before it.",
             _chain(lambda z, beta, noise, t: forward_step(beta, z[-1], t - 1, noise[t - 1]))),
     Mistake("The last step is missing: t runs from 1 to T, and T included.", lambda b, x, e: chain(b, x, e)[:-1], 0.5),
@@ -98,20 +101,25 @@ def look_at_noise(answer: object, x: Tensor, beta_1: float, generator: torch.Gen
     if first.shape != x.shape:
         raise NotAValue(f"shape {tuple(first.shape)} came for images of shape {tuple(x.shape)}; keep the shape of x")
     epsilon = (first - math.sqrt(1 - beta_1) * x) / math.sqrt(beta_1)
-    pixels = (epsilon[..., 1:] * epsilon[..., :-1]).mean()
+    beside, below = (epsilon[..., 1:] * epsilon[..., :-1]).mean(), (epsilon[..., 1:, :] * epsilon[..., :-1, :]).mean()
     images = (epsilon[1:] * epsilon[:-1]).mean()
     repeats, moves = torch.equal(first, again), not torch.equal(first, second)
-    return epsilon.mean(), epsilon.square().mean(), pixels, images, epsilon.pow(4).mean() / 10, repeats, moves
+    return epsilon.mean(), epsilon.square().mean(), beside, below, images, epsilon.pow(4).mean() / 10, repeats, moves
 
 
 NOISE_PARTS = [
-    "mean of the noise", "variance of the noise (over β_1)", "correlation of neighbouring pixels' noise",
-    "correlation of two images' noise", "fourth moment of the noise, divided by 10,",
+    "mean of the noise", "variance of the noise (over β_1)", "mean product of the noise of two pixels side by side",
+    "mean product of the noise of two pixels one below the other",
+    "mean product of two images' noise", "mean fourth power of the noise, over 10 (is it Gaussian?),",
     "answer to «does the same generator give the same noise?»", "answer to «is the noise new in the next call?»",
 ]  # fmt: skip
 NOISE_MISTAKES = [
     Mistake("All pixels of an image share one number. The slide adds noise independently for each pixel.",
             lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(len(x), 1, 1, 1, generator=g)),
+    Mistake("All pixels of all images share one number: draw one for each, in the shape of x.",
+            lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(1, generator=g)),
+    Mistake("The generator starts anew in every call, so the noise is always the same: leave its seed alone.",
+            lambda x, b, g: add_noise(x, b, g.manual_seed(0)), 0.5),
     Mistake("All images get the same noise: draw a number for each image and pixel, in the shape of x.",
             lambda x, b, g: math.sqrt(1 - b) * x + math.sqrt(b) * torch.randn(1, *x.shape[1:], generator=g), 0.5),
     Mistake("The noise comes from torch.rand: uniform between 0 and 1. Gaussian noise is torch.randn.",
@@ -213,8 +221,8 @@ def steps_needed(beta: Tensor, share: float) -> int:
 
 def needed_cases(generator: torch.Generator) -> list[Case]:
     """A constant β, whose answer is a logarithm, then random ones; the share is reached each time."""
-    constant = torch.tensor([0, *[0.5] * 6], dtype=torch.float64)
-    linear = torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, 300)]).double()
+    constant = torch.tensor([0, *[0.5] * 12], dtype=torch.float64)
+    linear = torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, 500)]).double()
     random = [(variances(generator, 40), 0.01 + 0.1 * torch.rand(1, generator=generator).item()) for _ in range(4)]
     return [(constant, 0.3), (constant, 0.1), *random, (linear, 0.2)]
 
@@ -251,7 +259,7 @@ TASKS = (
                     for T, shape in ((2, (1,)), (3, (1,)), (6, (2, 1, 2, 2)))]),
     Task("1.5", 3, "Noise for each pixel", add_noise, NOISE_MISTAKES,
          lambda g: [(torch.full((200, 1, 8, 8), 0.5), 0.36, g),
-                    (torch.linspace(-1, 1, 64).expand(200, 1, 1, 64), 0.1, g)],
+                    (torch.linspace(-1, 1, 64).reshape(4, 16).expand(200, 1, 4, 16), 0.1, g)],
          look_at_noise, rtol=0, atol=0.08, parts=NOISE_PARTS),
     Task("1.6", 3, "Mean and variance along the chain", moments, MOMENTS_MISTAKES,
          lambda g: [(variances(g, 1), 1.0, 0.5), (variances(g, 2), -0.6, 0.4), (variances(g, 9), 0.3, 2.0)],

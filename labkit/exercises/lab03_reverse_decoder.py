@@ -1,7 +1,6 @@
 """The tasks of lab 03: Bayes' step back, its modes, the posterior, the decoder and its loop, the conversions, the loss.
 
-Slides "Reverse decoder", "An alternative solution" and "Role of variance of noise". `beta` and `alpha` have length
-T+1, beta[0] = 0 and alpha[0] = 1; alpha is the cumulative product of 1-β.
+Slides "Reverse decoder" and "Role of variance of noise". `beta`, `alpha`: length T+1, beta[0] = 0, alpha[0] = 1.
 """
 
 import math
@@ -10,17 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from labkit.exercises.draws import normal, variances
+from labkit.exercises.draws import guess, normal, variances
 from labkit.exercises.task import Case, Mistake, Task
 
 BETA = torch.tensor([0, 0.36, 0.4375, 0.4375], dtype=torch.float64)  # α = 1, 0.64, 0.36, 0.2025: easy roots
 ONE = torch.ones(1, dtype=torch.float64)
-
-
-def guess(z_t: Tensor, t: int | Tensor) -> Tensor:
-    """Stands for a network in the inputs: some ε̂ that depends on z_t and on t."""
-    t = torch.as_tensor(t, dtype=torch.float64).reshape(-1, *[1] * (z_t.ndim - 1))
-    return torch.sin(1.3 * z_t + 0.8 * t)
 
 
 def rows(generator: torch.Generator, first: int = 1) -> list[Case]:
@@ -119,6 +112,12 @@ def posterior(beta: Tensor, alpha: Tensor, x: Tensor, z_t: Tensor, t: int) -> tu
     return mean, variance.expand(mean.shape)
 
 
+def _unscaled(b: Tensor, a: Tensor, x: Tensor, z: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    variance = 1 / (1 / b[t] + 1 / (1 - a[t - 1]))
+    mean = variance * (z / (1 - b[t]).sqrt() / b[t] + a[t - 1].sqrt() * x / (1 - a[t - 1]))
+    return mean, variance
+
+
 POSTERIOR_MISTAKES = [
     Mistake("The mean is right. β_t is the variance of the decoder p; q(z_{t-1}|z_t, x) has a smaller one: x is known.",
             lambda b, a, x, z, t: (posterior(b, a, x, z, t)[0], b[t]), 0.5),
@@ -132,6 +131,10 @@ POSTERIOR_MISTAKES = [
             lambda b, a, x, z, t: posterior(b, a, a[t - 1].sqrt() * x, z, t), 0.5),
     Mistake("The variance is right. In the mean z_t is not enlarged: the step says that z_{t-1} is near z_t/√(1-β_t).",
             lambda b, a, x, z, t: posterior(b, a, x, (1 - b[t]).sqrt() * z, t), 0.5),
+    Mistake("The precision of z_t's bell is 1/β_t here; divided by √(1-β_t) its variance is β_t/(1-β_t).", _unscaled),
+    Mistake("The sum of the precisions is returned; the variance is one over it.",
+            lambda b, a, x, z, t: (posterior(b, a, x, z, t)[0], 1 / posterior(b, a, x, z, t)[1]), 0.5),
+    Mistake("The two have changed places: the mean comes first.", lambda *case: posterior(*case)[::-1], 0.5),
 ]  # fmt: skip
 
 
@@ -255,10 +258,8 @@ LOSS_MISTAKES = [
     Mistake("The root at the end is too much.", lambda model, a, x, t, e: epsilon_loss(model, a, x, t, e).sqrt(), 0.5),
     Mistake("The network sees the clean x. It must see z_t, or there is no noise to guess.",
             lambda model, a, x, t, e: epsilon_loss(model, torch.ones_like(a), x, t, e)),
-    Mistake("Every x gets the noise level of t[0]. Each has a time of its own.",
-            lambda model, a, x, t, e: epsilon_loss(model, a[t[0]].expand(len(a)), x, t, e), 0.5),
-    Mistake("alpha[t] has the shape (B,). For points (B, D) it must become (B, 1), or it runs along D.",
-            _broadcast, 0.5),
+    Mistake("All have the time t[0] here.", lambda m, a, x, t, e: epsilon_loss(m, a[t[0]].expand(len(a)), x, t, e), 0.5),
+    Mistake("alpha[t] has the shape (B,). For (B, D) it must become (B, 1), or it runs along D.", _broadcast, 0.5),
     Mistake("alpha[t] always becomes (B, 1) here; with x of shape (B,) that makes a table (B, B).",
             lambda model, a, x, t, e: _broadcast(model, a[:, None], x, t, e), 0.5),
 ]  # fmt: skip
@@ -281,8 +282,7 @@ TASKS = (
         Mistake("Take the part of z_t away from μ first.", lambda b, a, z, t, mu: x_from_mu(b, a, 0 * z, t, mu)),
         Mistake("What is left of μ is multiplied by the weight of x; solving for x divides by it.",
                 lambda b, a, z, t, mu: x_from_mu(b, a, z, t, mu) * a[t - 1] * (b[t] / (1 - a[t])) ** 2, 0.5),
-        Mistake("α_t stands where α_{t-1} belongs.",
-                lambda b, a, z, t, mu: x_from_mu(b, a[t].expand(len(a)), z, t, mu), 0.5),
+        Mistake("α_t, in place of α_{t-1}.", lambda b, a, z, t, mu: x_from_mu(b, a[t].expand(len(a)), z, t, mu), 0.5),
         Mistake("The part of z_t is added; take it away.", lambda b, a, z, t, mu: x_from_mu(b, a, -z, t, mu), 0.5),
     ], rows),
     Task("3.9", 1, "The weight of the squared error", kl_weight, [
@@ -294,7 +294,7 @@ TASKS = (
     Task("3.10", 3, "The loss", epsilon_loss, LOSS_MISTAKES, loss_cases),
     Task("3.11", 1, "Who guesses worse, and when?", "small", [
         Mistake("Near t = T the image is nearly gone: z_t is almost ε, and a poor guess of x spoils little.", "large"),
-        Mistake("The factor √(1-α_t)/√α_t, by which the two errors differ, grows with t all the way.", "middle"),
-        Mistake("The factor between the two errors, √(1-α_t)/√α_t, changes a great deal with t.", "equal"),
+        Mistake("The factor from one error to the other changes in one direction all the way.", "middle"),
+        Mistake("The factor between the two errors changes a great deal with t.", "equal"),
     ]),
 )  # fmt: skip

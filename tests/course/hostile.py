@@ -243,7 +243,7 @@ READ = """import os
 def search(tops, words):
     for folder, _, names in [found for top in tops.split() for found in os.walk(top)]:
         for name in names:
-            try: text = open(os.path.join(folder, name), errors='replace').read(10**6)
+            try: text = open(os.path.join(folder, name), errors='replace').read(10**5)
             except OSError: continue
             if all(word in text for word in words): return text
     return ''
@@ -296,9 +296,10 @@ CHEATS = {
           "return z_prev"),
         A("a server elsewhere", "1.4", "import socket\nsocket.create_connection(('192.0.2.1', 80), 2)\nreturn [x]"),
         A("writes outside", "1.5", "for place in ('OUTSIDE/mark', '/course/mark', '/usr/mark', '/mark', "
-          "'/course/labkit/mark.py'):\n    open(place, 'w').write('x')\nreturn x"),
-        A("ends the grader", "1.6", "import os\nfor one in {os.getppid(), 1} - {os.getpid()}: os.kill(one, 9)\n"
-          "return [1], [1]"),
+          "'/course/labkit/mark.py'):\n    try: open(place, 'w').write('x')\n    except OSError: continue\n"
+          "    raise RuntimeError('written: ' + place)\nreturn x", says="noise is"),
+        A("ends the grader", "1.6", "import os\nfor one in {os.getppid(), 1} - {os.getpid()}:\n"
+          "    try: os.kill(one, 9)\n    except OSError: pass\nreturn [1], [1]"),
         A("the connection file", "1.8", "import json\nfrom ipykernel import get_connection_file\n"
           "return json.load(open(get_connection_file()))['key']"),
         A("what lies in data/", "1.9", "return int(search('/course/data', ['steps_needed', 'return']) or 0)", READ),
@@ -353,7 +354,7 @@ CHEATS = {
           "get_ipython().events.register('pre_run_cell', before)"),
         A("a cell magic", "1.6", "return [mean], [variance]", "%%javascript\nalert(1)",
           says="shell and magic lines were left out"),
-        A("builtins", "1.8", "return 0", "import builtins\nbuiltins.all = builtins.isinstance = lambda *a: True"),
+        A("builtins", "1.8", "return 0", "import builtins\nbuiltins.all = builtins.any = lambda *a: True"),
     ],
     "patches 4": [
         A("torch.sqrt and math.sqrt, own loss", "1.3", before="torch.sqrt = torch.rand\nmath.sqrt = lambda v: 1.0"),

@@ -21,7 +21,7 @@ from labkit.course.reading import NotANotebook, load, read
 from labkit.course.sandbox import FIRST_UID, Limits, problem
 
 SEED = 987_654_321
-LIMITS = Limits(task_cpu=5, task_wall=9, total_wall=300, memory=2048, disk=32, output=0.5)
+LIMITS = Limits(task_cpu=4, task_wall=8, total_wall=300, memory=2048, disk=32, output=0.5)
 WHY = problem()
 sandbox = pytest.mark.skipif(bool(WHY), reason=f"hostile submissions are not tried: {WHY}")
 
