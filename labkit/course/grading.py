@@ -107,7 +107,7 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
     """Run all cells, in as many kernels as it takes; what became of each task's cells, by its number."""
     found: dict[str, list[tuple[Cell, Ran]]] = {}
     cells, until = list(composed.cells), time.monotonic() + limits.total_wall
-    failed, done, again = 0, set(), set()
+    failed, done, again, over = 0, set(), set(), set()
     while any(cell.kind == "TASK" for cell in cells):
         if time.monotonic() > until:
             for number in {cell.number for cell in cells if cell.number}:
@@ -138,16 +138,18 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
         elif last.number:
             done.add(last.number)
         found = {number: rows for number, rows in found.items() if number in done}
-        cells = _left(cells, done, last)
+        over |= {last.source} if last.number in done or not last.number else set()
+        over |= {cell.source for cell, ran in pairs if ran.error and cell.number in done}
+        cells = _left(composed.cells, done, over)
     return found
 
 
-def _left(cells: list[Cell], done: set[str], last: Cell) -> list[Cell]:
-    """The cells of the tasks that are not done, and before them the answers that these use. last: was run last."""
-    left = [cell for cell in cells if cell.number not in done and (cell is not last or cell.number)]
+def _left(cells: list[Cell], done: set[str], over: set[str]) -> list[Cell]:
+    """The cells of the tasks that are not done, and before them the answers that these use; over: not again."""
+    left = [cell for cell in cells if cell.number not in done and cell.source not in over]
     kept, wanted = [], {name for cell in left for name in names_used(cell.source)}
-    for cell in reversed([cell for cell in cells if cell.kind == "TASK" and cell.number in done and cell is not last]):
-        if names_given(cell.source) & wanted:
+    for cell in reversed([cell for cell in cells if cell.kind == "TASK" and cell.number in done]):
+        if names_given(cell.source) & wanted and cell.source not in over:
             kept.insert(0, Cell("HELPER", "", cell.source))
             wanted |= names_used(cell.source)
     first = next((i for i, cell in enumerate(left) if cell.number), len(left))

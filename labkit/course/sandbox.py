@@ -74,6 +74,9 @@ def command(course: Path, runtime: Path, limits: Limits, slot: int = 0) -> list[
     apart = ["pid", "net", "ipc", "uts", "cgroup-try"] if root else ["all"]
     words = ["bwrap", *(f"--unshare-{what}" for what in apart)]
     words += ["--die-with-parent", "--new-session", "--clearenv", "--hostname", "lab"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    words += ["--size", str(64 * 2**20), "--perms", "1777", "--tmpfs", "/dev/shm"]
+    words += ["--size", str(limits.disk * 2**20), "--perms", "1777", "--tmpfs", "/tmp"]  # first: Python may lie there
     seen = [*SYSTEM, *_pythons()]
     for folder in _parents([*seen, str(runtime), INSIDE]):  # left to itself, bubblewrap makes them for root alone
         words += ["--perms", "0755", "--dir", folder]
@@ -81,11 +84,6 @@ def command(course: Path, runtime: Path, limits: Limits, slot: int = 0) -> list[
         words += ["--ro-bind-try", path, path]
     for path in _hidden():
         words += ["--tmpfs", path]
-    words += ["--proc", "/proc", "--dev", "/dev"]
-    words += ["--size", str(64 * 2**20), "--perms", "1777", "--tmpfs", "/dev/shm"]
-    words += ["--size", str(limits.disk * 2**20), "--perms", "1777", "--tmpfs", "/tmp"]
-    for folder in _parents([str(runtime)]):  # once more, where they lie in the new /tmp
-        words += ["--perms", "0755", "--dir", folder] if folder.startswith("/tmp/") else []
     words += ["--ro-bind", str(course), INSIDE, "--ro-bind", str(ROOT / "data"), f"{INSIDE}/data"]
     words += ["--bind", str(runtime), str(runtime), "--chdir", "/tmp"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
@@ -96,17 +94,8 @@ def command(course: Path, runtime: Path, limits: Limits, slot: int = 0) -> list[
     words += ["--", "prlimit", f"--data={limits.memory * 2**20}", f"--nproc={limits.processes}", "--core=0"]
     words += [f"--nofile={limits.files}", f"--fsize={limits.disk * 2**20}", f"--cpu={int(limits.total_wall) * 2}", "--"]
     user = str(FIRST_UID + slot)
-    drop = [
-        "setpriv",
-        "--reuid",
-        user,
-        "--regid",
-        user,
-        "--clear-groups",
-        "--bounding-set=-all",
-        "--no-new-privs",
-        "--",
-    ]
+    drop = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
+    drop += ["--bounding-set=-all", "--no-new-privs", "--"]
     return words + (drop if root else [])
 
 
@@ -118,7 +107,7 @@ def _pythons() -> Iterator[str]:
 def _parents(paths: list[str]) -> list[str]:
     """The folders above the paths, the upper ones first, without / itself."""
     above = {str(parent) for path in paths for parent in Path(path).parents}
-    return sorted(above - {"/"})
+    return sorted(above - {"/", "/tmp"})
 
 
 def _hidden() -> list[str]:

@@ -258,7 +258,7 @@ LOSS_MISTAKES = [
     Mistake("The root at the end is too much.", lambda model, a, x, t, e: epsilon_loss(model, a, x, t, e).sqrt(), 0.5),
     Mistake("The network sees the clean x. It must see z_t, or there is no noise to guess.",
             lambda model, a, x, t, e: epsilon_loss(model, torch.ones_like(a), x, t, e)),
-    Mistake("All have the time t[0] here.", lambda m, a, x, t, e: epsilon_loss(m, a[t[0]].expand(len(a)), x, t, e), 0.5),
+    Mistake("All have the time t[0].", lambda m, a, x, t, e: epsilon_loss(m, a[t[0]].expand(len(a)), x, t, e), 0.5),
     Mistake("alpha[t] has the shape (B,). For (B, D) it must become (B, 1), or it runs along D.", _broadcast, 0.5),
     Mistake("alpha[t] always becomes (B, 1) here; with x of shape (B,) that makes a table (B, B).",
             lambda model, a, x, t, e: _broadcast(model, a[:, None], x, t, e), 0.5),

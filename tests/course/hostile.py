@@ -142,7 +142,7 @@ HALF = [A("default dtype float16", "1.1", before="torch.set_default_dtype(torch.
 SPIN = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 KILLERS = {
     "killers 1": [
-        A("endless loop in the cell", "1.1", before="while True: pass", says="computed for more than"),
+        A("endless loop in the cell", "1.1", before="while True: pass", says="could not be finished"),
         A("os._exit in the function", "1.3", "import os\nos._exit(0)", says="ended the kernel"),
         A("sys.exit in the cell", "1.5", before="import sys\nsys.exit(3)", says="SystemExit"),
         A("sleeps for ever", "1.6", "import time\ntime.sleep(10**6)", says="was not done after"),
@@ -150,7 +150,7 @@ KILLERS = {
     ],
     "killers 2": [
         A("kills itself", "1.2", before="import os\nos.kill(os.getpid(), 9)", says="ended the kernel"),
-        A("swallows interrupts", "1.4", SPIN, says="computed for more than"),
+        A("swallows interrupts", "1.4", SPIN, says="could not be finished"),
         A("segmentation fault", "1.7", before="import ctypes\nctypes.string_at(0)", says="ended the kernel"),
         A("a helper cell that ends the kernel", "1.6", points=None, says="a helper cell was left out",
           helpers=("means = []\nimport os\nos._exit(1)",)),
@@ -370,7 +370,7 @@ OTHERS_ARE_THEIR_OWN = {"patches 1", "patches 2", "patches 3", "patches 4", "pat
 KNOWN = {
     "the observer is patched": [
         A("the observer of 1.5", "1.5", "return x", "from labkit.exercises.task import find\n"
-          "object.__setattr__(find('1.5'), 'observe', lambda *a: (0.0, 1.0, 0.0, 0.0, 0.3, True, True))"),
+          "object.__setattr__(find('1.5'), 'observe', lambda *a: (0.0, 1.0, 0.0, 0.0, 0.0, 0.3, True, True))"),
     ],
     "default dtype": [A("default dtype float64", "1.1", before="torch.set_default_dtype(torch.float64)", points=None)],
 }  # fmt: skip
