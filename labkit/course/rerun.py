@@ -76,6 +76,7 @@ class Watched(nbval.plugin.RunningKernel):
         except Empty:
             if stream == "shell":
                 raise
+            self._look()  # a kernel that is gone says more
             self._end("the end of its output did not come")
         except Exception as error:
             self._end(f"it sent a message that cannot be read ({type(error).__name__})")

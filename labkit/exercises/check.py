@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
 from types import FrameType
@@ -115,12 +115,13 @@ def _diagnosis(task: Task, seed: int, outcomes: list[Outcome]) -> tuple[str, flo
     cases = task.inputs(seed)
     if len(outcomes) != len(cases):  # it was not tried at all, and says why
         return WRONG, 0, [outcomes[0].problem or outcomes[0].error if outcomes else "There is no answer."], None
-    wanted = [attempt(task, task.reference, case).value for case in cases]
+    outcomes = [_seen(task, *pair) for pair in zip(cases, outcomes, strict=True)]
+    wanted = [_tried(task, task.reference, case).value for case in cases]
     agree = [_agrees(task, outcome, value) for outcome, value in zip(outcomes, wanted, strict=True)]
     if all(agree):
         return _right(task, outcomes)
     for mistake in task.mistakes:
-        if _matches(task, outcomes, [attempt(task, mistake.answer, case) for case in cases]):
+        if _matches(task, outcomes, [_tried(task, mistake.answer, case) for case in cases]):
             return WRONG, task.points * mistake.credit, [mistake.says], mistake
     first = agree.index(False)
     return _unknown(task, cases[first], outcomes[first], wanted[first])
@@ -133,6 +134,26 @@ def _right(task: Task, outcomes: list[Outcome]) -> tuple[str, float, list[str], 
     name = [*signature(task.reference).parameters, "?"][changed]
     says = f"The result is right, but the function changes its input {name} in place; leave inputs as they are."
     return WRONG, task.points / 2, [says], None
+
+
+def _tried(task: Task, answer: Any, case: Case) -> Outcome:
+    return _seen(task, case, attempt(task, answer, case))
+
+
+def _seen(task: Task, case: Case, outcome: Outcome) -> Outcome:
+    """An outcome with what is compared in the place of what was recorded."""
+    if task.look is None or outcome.error or outcome.problem:
+        return outcome
+    try:
+        return replace(outcome, value=values(task.look(case, outcome.value)))
+    except NotAValue as problem:
+        return replace(outcome, value=None, problem=_as_sentence(problem))
+    except Exception:  # what was stored need not have come from our own observer
+        return replace(outcome, value=None, problem="What came is not what this task asks for.")
+
+
+def _as_sentence(problem: NotAValue) -> str:
+    return f"{str(problem)[0].upper()}{str(problem)[1:]}."
 
 
 def _agrees(task: Task, outcome: Outcome, value: Any) -> bool:
@@ -195,7 +216,7 @@ def attempt(task: Task, answer: Any, case: Case, watch: bool = False) -> Outcome
         else:
             outcome.value = values(result)
     except NotAValue as problem:
-        outcome.problem = f"{str(problem)[0].upper()}{str(problem)[1:]}."
+        outcome.problem = _as_sentence(problem)
     except KeyboardInterrupt:
         raise
     except Borrowed as error:

@@ -40,8 +40,9 @@ class Task:
 
     number: "1.3" is the third task of lab 1. reference: a function, or for a prediction the value itself.
     cases: draws the inputs of a function, each a tuple of its arguments, the smallest first. observe: what is
-    looked at, `observe(answer, *case)`; by default what the function returns. rtol, atol: the tolerance, as in
-    torch.isclose. parts: names for the parts of a result that is a tuple. may_use: the labkit names that the
+    recorded, `observe(answer, *case)`; by default what the function returns. look: `look(case, value)` makes of that
+    what is compared; it runs where the verdict is made, out of reach of the student's code. rtol, atol: the tolerance,
+    as in torch.isclose. parts: names for the parts of a result that is a tuple. may_use: the labkit names that the
     answer may call; others would be labkit's own answer.
     """
 
@@ -52,6 +53,7 @@ class Task:
     mistakes: Sequence[Mistake]
     cases: Callable[[torch.Generator], list[Case]] | None = None
     observe: Callable[..., Any] = _call
+    look: Callable[[Case, Any], Any] | None = None
     rtol: float = 1e-4
     atol: float = 1e-6
     parts: Sequence[str] = ()
@@ -64,7 +66,14 @@ class Task:
 
     def inputs(self, seed: int) -> list[Case]:
         """The inputs for a seed: 0 for the instant check, the grading seed later. For a value one empty tuple."""
-        return [()] if self.cases is None else self.cases(torch.Generator().manual_seed(seed))
+        if self.cases is None:
+            return [()]
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)  # a student may have set another one
+        try:
+            return self.cases(torch.Generator().manual_seed(seed))
+        finally:
+            torch.set_default_dtype(before)
 
 
 @cache
