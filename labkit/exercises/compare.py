@@ -5,7 +5,6 @@ itself. This file knows nothing of tasks.
 """
 
 import itertools
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -142,13 +141,12 @@ def _number(value: float) -> str:
 
 
 def encode(value: Any) -> Any:
-    """A value for JSON: words as they are, tensors as shape and numbers (those that JSON lacks as words)."""
+    """A value for JSON: words as they are, tensors as their shape and one line of numbers."""
     if isinstance(value, list):
         return [encode(part) for part in value]
     if isinstance(value, str):
         return value[:1000]
-    numbers = [number if math.isfinite(number) else str(number) for number in value.flatten().tolist()]
-    return {"shape": list(value.shape), "numbers": numbers}
+    return {"shape": list(value.shape), "numbers": " ".join(f"{number:.15g}" for number in value.flatten().tolist())}
 
 
 def decode(stored: Any) -> Any:
@@ -158,9 +156,9 @@ def decode(stored: Any) -> Any:
     if isinstance(stored, str):
         return stored
     try:
-        numbers = torch.tensor([float(number) for number in stored["numbers"]], dtype=torch.float64)
+        numbers = torch.tensor([float(number) for number in stored["numbers"].split()], dtype=torch.float64)
         return _bounded(numbers).reshape(tuple(stored["shape"]))
-    except (TypeError, KeyError, ValueError, RuntimeError):
+    except (TypeError, KeyError, ValueError, RuntimeError, AttributeError):
         raise NotAValue("this is no stored value") from None
 
 

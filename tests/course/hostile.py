@@ -137,6 +137,7 @@ CHANGES = [
     A("another folder", "1.8", before="import os\nos.makedirs('/tmp/own', exist_ok=True)\nos.chdir('/tmp/own')\n"
       "os.environ.clear()", points=None),
 ]  # fmt: skip
+DOUBLE = [A("default dtype float64", "1.1", before="torch.set_default_dtype(torch.float64)", points=None)]
 HALF = [A("default dtype float16", "1.1", before="torch.set_default_dtype(torch.float16)", points=None)]
 
 SPIN = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
@@ -203,13 +204,13 @@ def claims(number: str, outcomes: str, name: str, **more: object) -> Case:
 FORGED = {
     "forged 1": [
         Case("the right value forged in the TASK cell", "1.1",
-             f"{FORGE}\nclaim('1.1', [dict(value=dict(shape=[], numbers=[-0.2]))])\nmy_pixel = 0"),
+             f"{FORGE}\nclaim('1.1', [dict(value=dict(shape=[], numbers='-0.2'))])\nmy_pixel = 0"),
         claims("1.3", "[dict(verdict='right', points=3, kind='right')] * 6", "a verdict in the place of values"),
-        claims("1.4", "[dict(value=dict(shape=[0], numbers=[]))] * 3", "empty tensors"),
-        claims("1.5", "[dict(value=[dict(shape=[], numbers=['nan'])] * 7)] * 2", "NaN in all parts"),
+        claims("1.4", "[dict(value=dict(shape=[0], numbers=''))] * 3", "empty tensors"),
+        claims("1.5", "[dict(value=[dict(shape=[], numbers='nan')] * 7)] * 2", "NaN in all parts"),
         claims("1.6", "[dict(value=[[], []])] * 3", "empty lists"),
         claims("1.8", "[dict(value=dict(shape=[], numbers=[10**400]))] * 6", "a number too large for a float"),
-        claims("1.9", "[dict(value=dict(shape=[-1, 10**30], numbers=[1]), changed=10**9)] * 7", "a shape that lies"),
+        claims("1.9", "[dict(value=dict(shape=[-1, 10**30], numbers='1'), changed=10**9)] * 7", "a shape that lies"),
     ],
     "forged 2": [
         Case("display_data without data", "1.1", f"{FORGE}\nforge('display_data', {{'data': MIME, 'metadata': 3}})\n"
@@ -220,7 +221,7 @@ FORGED = {
                "half a character"),
         claims("1.6", "[None, 1, 'x', []]", "outcomes that are none"),
         claims("1.7", "'right'", "outcomes that are no list"),
-        claims("1.8", "[dict(value=dict(shape=[100_000], numbers=[0.5] * 100_000))] * 6", "too many numbers"),
+        claims("1.8", "[dict(value=dict(shape=[100_000], numbers='0.5 ' * 100_000))] * 6", "too many numbers"),
         claims("1.9", "[]", "no outcomes"),
     ],
     "forged 3": [
@@ -363,16 +364,11 @@ CHEATS = {
         A("torch.Generator", "1.5", "return x", "class G(torch.Generator):\n"
           "    def manual_seed(self, seed): return super().manual_seed(0)\ntorch.Generator = G"),
     ],
-}  # fmt: skip
-OTHERS_ARE_THEIR_OWN = {"patches 1", "patches 2", "patches 3", "patches 4", "patches 5"}  # patched by the student
-
-# What is known to be open, each with what is missing.
-KNOWN = {
-    "the observer is patched": [
+    "patches 6": [
         A("the observer of 1.5", "1.5", "return x", "from labkit.exercises.task import find\n"
           "object.__setattr__(find('1.5'), 'observe', lambda *a: (0.0, 1.0, 0.0, 0.0, 0.0, 0.3, True, True))"),
     ],
-    "default dtype": [A("default dtype float64", "1.1", before="torch.set_default_dtype(torch.float64)", points=None)],
 }  # fmt: skip
+OTHERS_ARE_THEIR_OWN = {"patches 1", "patches 2", "patches 3", "patches 4", "patches 5"}  # patched by the student
 
-PACKS = {**KILLERS, **FORGED, **CHEATS, **KNOWN, "honest": HONEST, "changes": CHANGES, "half": HALF}
+PACKS = {**KILLERS, **FORGED, **CHEATS, "honest": HONEST, "changes": CHANGES, "half": HALF, "double": DOUBLE}

@@ -33,7 +33,7 @@ def test_a_verdict_in_text_colour_and_values(shell):
     (data,) = shown(check, "1.1", 0.04)
     assert data["text/plain"].startswith("✘ 1.1 One pixel by hand: not right yet, 1 of 2 points\n")
     assert "#D55E00" in data["text/html"]
-    assert data[MIME] == {"task": "1.1", "seed": 0, "outcomes": [{"value": {"shape": [], "numbers": [0.04]}}]}
+    assert data[MIME] == {"task": "1.1", "seed": 0, "outcomes": [{"value": {"shape": [], "numbers": "0.04"}}]}
     json.dumps(data, allow_nan=False)
 
 
@@ -105,7 +105,15 @@ def test_values_survive_being_stored(result):
 
 
 @pytest.mark.parametrize(
-    "stored", [{"shape": [2]}, {"shape": [3], "numbers": [1]}, {"numbers": ["x"], "shape": [1]}, 7, None]
+    "stored",
+    [
+        {"shape": [2]},
+        {"shape": [3], "numbers": "1"},
+        {"numbers": "x", "shape": [1]},
+        {"numbers": [1], "shape": [1]},
+        7,
+        None,
+    ],
 )
 def test_what_was_not_stored_by_us_is_refused(stored):
     with pytest.raises(NotAValue):
