@@ -188,14 +188,14 @@ def _unknown(task: Task, case: Case, outcome: Outcome, wanted: Any) -> tuple[str
         return WRONG, 0, [f"{brief(outcome.value)} is not one of the answers: {', '.join(map(repr, words))}."], None
     if task.is_value:  # the right value is not shown: it is the whole answer
         return WRONG, 0, [f"{brief(outcome.value)} is not it. Read the question again, or compute it."], None
-    if aligned(outcome.value, wanted) is None:
+    if aligned(outcome.value, wanted) is None and shape(outcome.value) != shape(wanted):
         return WRONG, 0, [*lines, f"It returns {shape(outcome.value)}; this task asks for {shape(wanted)}."], None
     name, found, right = _first_wrong_part(task, outcome.value, wanted)
     return WRONG, 0, [*lines, f"{name} {brief(found)}; right is {brief(right)}."], None
 
 
 def _first_wrong_part(task: Task, found: Any, wanted: Any) -> tuple[str, Any, Any]:
-    for name, (one, other) in zip(task.parts, aligned(found, wanted), strict=False):
+    for name, (one, other) in zip(task.parts, aligned(found, wanted) or [], strict=False):
         if not same(one, other, task.rtol, task.atol):
             return f"The {name} is", one, other
     return "It returns", found, wanted

@@ -98,6 +98,16 @@ def test_an_unknown_mistake_shows_the_smallest_input():
     assert "It returns [1.8]; right is [0.8]" in text
 
 
+def test_a_part_of_a_wrong_shape_is_shown():
+    text = sentence(judge(find("1.6"), lambda beta, m, v: ([m], [v])))
+    assert "It returns" in text
+    assert "right is" in text
+
+
+def test_a_word_that_is_no_option_gets_the_options():
+    assert "'grows', 'half', 'one', 'zero'" in sentence(judge(find("1.7"), "0.5 or so"))
+
+
 def test_a_value_is_never_told():
     verdict = judge(find("1.1"), 17.0)
     assert verdict.kind == WRONG
