@@ -99,7 +99,7 @@ def test_an_unknown_mistake_shows_the_smallest_input():
 
 
 def test_a_part_of_a_wrong_shape_is_shown():
-    text = sentence(judge(find("1.6"), lambda beta, m, v: ([m], [v])))
+    text = sentence(judge(find("1.6"), lambda beta, m, v: ([m] * 5, [v] * 5)))
     assert "It returns" in text
     assert "right is" in text
 
