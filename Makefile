@@ -5,7 +5,7 @@ include tools/common.mk
 
 # two processes of one thread each: with more threads than cores they would wait for each other
 test: set-up lint ## everything, that is ruff, unit tests and every notebook (under 12 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests
