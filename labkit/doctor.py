@@ -8,13 +8,13 @@ import urllib.request
 
 # Seconds of each notebook by nbval (`make bench`), and the folders of data/ that it reads. They were measured where a
 # U-Net step of 16 images takes REFERENCE_STEP seconds; `labkit doctor` scales them by the step it measures.
-REFERENCE_STEP = 0.073
+REFERENCE_STEP = 0.133
 LABS = {
-    "00": (29, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
-    "01": (11, ("fashion-mnist",)),
-    "02": (8, ("fashion-mnist",)),
-    "03": (53, ("fashion-mnist",)),
-    "04": (40, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
+    "00": (51, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
+    "01": (17, ("fashion-mnist",)),
+    "02": (12, ("fashion-mnist",)),
+    "03": (77, ("fashion-mnist",)),
+    "04": (64, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
 }
 PACKAGES = ("labkit", "torch", "diffusers", "transformers", "accelerate", "matplotlib", "ipywidgets")
 GIB_WANTED = 3
