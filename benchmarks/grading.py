@@ -15,10 +15,11 @@ import threading
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 
 from labkit.course.release import release
-from labkit.exercises.carry import carry
+from labkit.exercises.cells import task_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "01_forward_encoder.ipynb"
@@ -28,7 +29,10 @@ def make_class(folder: Path, copies: int) -> list[Path]:
     """A folder a student, each with the filled-in notebook."""
     release(folder / "release")
     filled = folder / "release" / "notebooks" / NAME
-    carry(ROOT / "notebooks" / NAME, filled)
+    notebook, solved = (nbformat.read(path, as_version=4) for path in (filled, ROOT / "notebooks" / NAME))
+    for number, cell in task_cells(notebook).items():
+        cell.source = task_cells(solved)[number].source
+    nbformat.write(notebook, filled)
     paths = [folder / "class" / f"student {i:04}" / NAME for i in range(copies)]
     for path in paths:
         path.parent.mkdir(parents=True)
