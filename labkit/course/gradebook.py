@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.grading import GRADED, Result
-from labkit.exercises.check import BORROWED, OPEN, RIGHT
+from labkit.exercises.check import BORROWED, OPEN
 from labkit.exercises.report import SIGNS, WORDS
 from labkit.exercises.task import find, tasks
 
@@ -215,8 +215,3 @@ def plain(row: Row) -> str:
             told = grade.says or ([WORDS[grade.kind]] if grade.kind in (OPEN, BORROWED) else [])
             lines += [f"     {line}" for line in told]
     return "\n".join(lines)
-
-
-def all_right(row: Row) -> bool:
-    """Is everything right?"""
-    return bool(row.grades) and all(grade.kind == RIGHT for grade in row.grades.values())
