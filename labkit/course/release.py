@@ -16,7 +16,7 @@ from typing import Any
 
 from labkit.data import ROOT
 from labkit.exercises.carry import RELEASED, digest
-from labkit.exercises.cells import Mark, mark, without_solution
+from labkit.exercises.cells import mark_of, without_solution
 from labkit.exercises.task import find, tasks
 
 AS_IT_IS = ("LICENSE", ".gitignore", "constraints.txt", "environment.yml")
@@ -137,12 +137,8 @@ def students(path: Path, addresses: dict[str, str]) -> Any:
 
 
 def _is_for_students(cell: Any) -> bool:
-    seen = _mark(cell)
+    seen = mark_of(cell)
     return seen is None or seen.kind not in ("HIDDEN", "SOLVED")
-
-
-def _mark(cell: Any) -> Mark | None:
-    return mark(cell.source) if cell.cell_type == "code" else None
 
 
 def _student_cell(cell: Any, addresses: dict[str, str]) -> Any:
@@ -153,7 +149,7 @@ def _student_cell(cell: Any, addresses: dict[str, str]) -> Any:
     # outputs are the student's own from here on, so there is nothing of ours to compare them with
     cell.source = re.sub(r"^# NBVAL_CHECK_OUTPUT\n", "", cell.source)
     cell.source = cell.source.replace(f'"{addresses["source_url"]}"', f'"{addresses["release_url"]}"')
-    seen = _mark(cell)
+    seen = mark_of(cell)
     if seen and seen.kind == "TASK":
         cell.source = without_solution(cell.source, seen.number)
         cell.metadata = {"deletable": False}
@@ -175,7 +171,7 @@ def _colab(name: str, url: str) -> str:
 def out_of_order(name: str, notebook: Any) -> list[str]:
     """What is wrong with the marked cells of a solved notebook, a sentence each; [] if nothing is."""
     wanted = tasks(name.split("_")[0].lstrip("0"))
-    marks = [seen for cell in notebook.cells if (seen := _mark(cell))]
+    marks = [seen for cell in notebook.cells if (seen := mark_of(cell))]
     kinds = {kind: [seen.number for seen in marks if seen.kind == kind] for kind in ("TASK", "CHECK", "HIDDEN")}
     hidden = [number for number, task in wanted.items() if not task.is_value]
     said = []
@@ -190,7 +186,7 @@ def out_of_order(name: str, notebook: Any) -> list[str]:
             said.append(f"{name}: task {seen.number} says points={seen.points}: {seen.title}, and the exercises "
                         f"points={task.points}: {task.title}")  # fmt: skip
     for cell in notebook.cells:
-        seen = _mark(cell)
+        seen = mark_of(cell)
         if seen and seen.kind == "TASK":
             try:
                 without_solution(cell.source, seen.number)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from labkit.exercises.cells import is_untouched, mark, task_cells
+from labkit.exercises.cells import is_untouched, mark_of, task_cells
 
 RELEASED = "released"  # metadata.labkit.released: the digest of a cell's text as it left the instructor
 HEADING = "## Carried over from the older notebook"
@@ -41,7 +41,7 @@ def carry(old: Path, new: Path) -> list[str]:
     text_at_the_end = "\n".join(cell.source for cell in target.cells if cell.source.startswith(HEADING))
     after = -1  # the place in `target` behind which the student's own cells of `source` go
     for cell in source.cells:
-        seen = mark(cell.source) if cell.cell_type == "code" else None
+        seen = mark_of(cell)
         place = _place(target, cell, seen)
         after = after if place is None else place
         if cell.source.strip() in known or not cell.source.strip():
@@ -95,7 +95,7 @@ def _place(target: Any, cell: Any, seen: Any) -> int | None:
     for i, other in enumerate(target.cells):
         if other.source.strip() == cell.source.strip():
             return i
-        theirs = mark(other.source) if seen and other.cell_type == "code" else None
+        theirs = mark_of(other) if seen else None
         if theirs and (theirs.kind, theirs.number) == (seen.kind, seen.number):
             return i
     return None

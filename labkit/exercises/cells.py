@@ -34,11 +34,16 @@ def mark(source: str) -> Mark | None:
     return Mark(plain[1]) if plain else None
 
 
+def mark_of(cell: Any) -> Mark | None:
+    """The mark of a notebook's cell; only code cells have one."""
+    return mark(cell.source) if cell.cell_type == "code" else None
+
+
 def task_cells(notebook: Any) -> dict[str, Any]:
     """The TASK cells of a notebook by their number; of a doubled one the last, which is what a run ends up with."""
     found = {}
     for cell in notebook.cells:
-        seen = mark(cell.source) if cell.cell_type == "code" else None
+        seen = mark_of(cell)
         if seen and seen.kind == "TASK":
             found[seen.number] = cell
     return found
