@@ -40,7 +40,7 @@ class GaussianMixture:
 
     def pdf(self, z: Tensor) -> Tensor:
         """The density at z: z (...) for numbers, (..., D) for points; returns (...) in float64."""
-        return self._log_terms(self._points(z)).logsumexp(-1).exp()
+        return self._log_terms(self._points(z)).logsumexp(0).exp()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n independent draws: (n,) for numbers, (n, D) for points, float64."""
@@ -61,10 +61,9 @@ class GaussianMixture:
     def score(self, z: Tensor) -> Tensor:
         """The gradient of log p at z, of the shape of z, float64."""
         points = self._points(z)
-        terms = self._log_terms(points)
-        share = (terms - terms.logsumexp(-1, keepdim=True)).exp() / self.std**2
-        mean = self.mean.reshape(len(self.weight), -1)
-        return (share @ mean - share.sum(-1, keepdim=True) * points).reshape(z.shape)
+        share = self._log_terms(points).softmax(0) / self.std.reshape(-1, *[1] * (points.ndim - 1)) ** 2
+        pull = torch.tensordot(share, self.mean.reshape(len(self.weight), -1), ([0], [0]))
+        return (pull - share.sum(0)[..., None] * points).reshape(z.shape)
 
     def _points(self, z: Tensor) -> Tensor:
         z = torch.as_tensor(z, dtype=torch.float64)
@@ -75,10 +74,12 @@ class GaussianMixture:
         return z
 
     def _log_terms(self, points: Tensor) -> Tensor:
-        """log(weight_k N(z | m_k, s_k² I)) for each component, (..., K)."""
-        mean = self.mean.reshape(len(self.weight), -1)
-        square = ((points[..., None, :] - mean) / self.std[:, None]).square().sum(-1)
-        return self.weight.log() - square / 2 - mean.shape[1] * (self.std.log() + math.log(2 * math.pi) / 2)
+        """log(weight_k N(z | m_k, s_k² I)), (K, ...): components first, as sums over a last axis of 3 are slow."""
+        mean, std, weight = (
+            part.reshape(len(self.weight), *[1] * (points.ndim - 1), -1) for part in (self.mean, self.std, self.weight)
+        )
+        constant = weight.log() - mean.shape[-1] * (std.log() + math.log(2 * math.pi) / 2)
+        return constant[..., 0] - ((points - mean) / std).square().sum(-1) / 2
 
 
 def exact_reverse(mixture: GaussianMixture, schedule: NoiseSchedule, z_t: float, t: int, grid: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ The batch and the noise of step k are drawn from (seed, k) alone, so a run that 
 sees the same numbers as one that was not. accelerate does devices, mixed precision and several GPUs.
 """
 
+import copy
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -51,12 +53,16 @@ def draw_batch(
     """
     per_epoch = max(1, len(x) // batch_size)
     epoch, place = divmod(step, per_epoch)
-    order = torch.randperm(len(x), generator=_generator(seed, epoch, 0))
-    rows = order[place * batch_size : (place + 1) * batch_size]
+    rows = _order(len(x), seed, epoch)[place * batch_size : (place + 1) * batch_size]
     generator = _generator(seed, step, 1)
     u = (torch.arange(len(rows)) + torch.rand(len(rows), generator=generator)) / len(rows)
     t = (T * u**early).ceil().long().clamp(1, T)
     return x[rows], t, torch.randn(x[rows].shape, generator=generator, dtype=x.dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=_generator(seed, epoch, 0))
 
 
 def _generator(seed: int, number: int, stream: int) -> torch.Generator:
@@ -112,10 +118,11 @@ def train(
         AcceleratorState._reset_state(reset_partial_state=True)
     cpu = device is not None and pick_device(device).type == "cpu"
     accelerator = Accelerator(mixed_precision=mixed_precision, cpu=cpu)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01)
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average(ema)).to(accelerator.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
+    average = copy.deepcopy(model).to(accelerator.device).requires_grad_(False)
     net, optimizer = accelerator.prepare(model, optimizer)
     losses = _resume(checkpoint, accelerator.unwrap_model(net), average, optimizer)
+    weights, averages = list(accelerator.unwrap_model(net).parameters()), list(average.parameters())
     started, rank, world = time.monotonic(), accelerator.process_index, accelerator.num_processes
     bar = tqdm(total=steps, initial=len(losses), desc="train", disable=not (progress and rank == 0), leave=False)
     net.train()
@@ -131,7 +138,8 @@ def train(
         accelerator.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        average.update_parameters(accelerator.unwrap_model(net))
+        with torch.no_grad():  # the start is forgotten: a copy at first, then faster than later
+            torch._foreach_lerp_(averages, weights, 1 - min(ema, step / (9 + step)))
         losses.append(accelerator.reduce(value.detach(), "mean").item())
         bar.update()
         if step % 20 == 0:
@@ -139,22 +147,11 @@ def train(
         if accelerator.is_main_process and (len(losses) % every == 0 or len(losses) == steps):
             _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
             if callback:
-                callback(len(losses), average.module)
+                callback(len(losses), average)
     bar.close()
     if accelerator.is_main_process:
         _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
-    return average.module.eval(), losses
-
-
-def _average(decay: float) -> Callable:
-    """The update of the running average; early on it forgets faster, so that the start does not linger."""
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averages, weights, 1 - now)
-
-    return update
+    return average.eval(), losses
 
 
 def _save(

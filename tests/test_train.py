@@ -215,13 +215,13 @@ def test_minutes_stop_in_time_and_the_run_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.9])
 def test_the_average_follows_its_formula(decay: float) -> None:
-    """avg <- d avg + (1-d) w with d = min(decay, (1+k)/(10+k)) after k updates; the first is a copy."""
+    """avg <- d avg + (1-d) w with d = min(decay, k/(9+k)) after k updates; so the first is a copy."""
     model, seen = network(), []
     run(model, steps=6, ema=decay, every=1, callback=lambda k, avg: seen.append((weights(model), weights(avg))))
     expected = seen[0][0]
     for k, (now, average) in enumerate(seen):
         if k:
-            d = min(decay, (1 + k) / (10 + k))
+            d = min(decay, k / (9 + k))
             expected = d * expected + (1 - d) * now
         torch.testing.assert_close(average, expected)
     assert len(seen) == 6
