@@ -1,11 +1,11 @@
 # The instructor's commands; those of every copy of the course (set-up, lab, doctor) stand in tools/common.mk.
 include tools/common.mk
 
-.PHONY: test quick lint bench address
+.PHONY: test quick lint bench site address
 
-# two processes of one thread each: with more threads than cores they would wait for each other
+# one thread each: with more threads than cores they would wait for each other; the third process fills in where two wait
 test: set-up lint ## everything, that is ruff, unit tests and every notebook (under 12 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests
@@ -16,6 +16,9 @@ lint: set-up ## ruff on code and notebooks
 
 bench: set-up ## measure this machine and write the README's table (10 minutes or so)
 	$(BIN)/python benchmarks/bench.py
+
+site: set-up ## build the course site in site/, to be read without network (RELEASE=1: the students')
+	$(BIN)/python tools/build_site.py site $(if $(RELEASE),--release)
 
 address: set-up ## stamp the address in pyproject.toml into the notebooks' first cells
 	$(BIN)/python tools/first_cell.py

@@ -11,6 +11,7 @@ product, on every page. `check` and `finish` belong to the graded tasks (`exerci
 """
 
 from labkit import data, evaluate, show
+from labkit.baseline import gaussian_samples
 from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
 from labkit.exercises import check, finish
@@ -25,6 +26,7 @@ from labkit.train import epsilon_loss, train, velocity_loss
 __all__ = [
     "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "check", "data", "ddim",
     "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse",
-    "fashion_unet", "fast", "finish", "forward_step", "load_classifier", "load_pretrained", "pick_device", "posterior",
-    "predict_x", "reverse_mean", "reverse_step", "sample", "show", "train", "trajectory", "velocity_loss",
+    "fashion_unet", "fast", "finish", "forward_step", "gaussian_samples", "load_classifier",
+    "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show",
+    "train", "trajectory", "velocity_loss",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+STYLES = ("noto", "twemoji")
 _PARTS = {"train": "train", "test": "t10k"}
 
 
@@ -56,6 +57,33 @@ def stored_samples(steps: int) -> Tensor:
     raw = bytearray(Image.open(verified(f"samples/fashion-{steps}.png")).tobytes())
     grid = torch.frombuffer(raw, dtype=torch.uint8).reshape(8, 32, 16, 32)
     return grid.transpose(1, 2).reshape(128, 1, 32, 32).float() / 127.5 - 1
+
+
+def emoji(split: str = "all") -> tuple[Tensor, list[str]]:
+    """Emoji with names: images (N, 3, 64, 64) float32 in [-1, 1] on white, and captions such as "red apple, noto".
+
+    split: "all" (1,636 names, first all in the style of Noto, then all in that of Twemoji: N = 3,272), "train",
+    or "held-out": new combinations of known words, which the bundled model never saw. Raises ValueError
+    for another split and DataError for a missing or damaged file.
+    """
+    from PIL import Image
+
+    if split not in ("all", "train", "held-out"):
+        raise ValueError(f"split={split!r} is unknown; use 'all', 'train' or 'held-out'")
+    listed, images = emoji_names(), []
+    rows = [i for i, (_, _, part) in enumerate(listed) if split in ("all", part)]
+    for style in STYLES:
+        picture = Image.open(verified(f"emoji/{style}.webp"))
+        raw = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+        tiles = raw.reshape(-1, 64, picture.width // 64, 64, 3).permute(0, 2, 4, 1, 3).flatten(0, 1)
+        images.append(tiles[rows].float().div_(127.5).sub_(1))
+    return torch.cat(images), [f"{listed[i][0]}, {style}" for style in STYLES for i in rows]
+
+
+def emoji_names() -> list[tuple[str, bool, str]]:
+    """For each emoji, in order: its name, whether its mirror image bears it, too, and its split."""
+    lines = verified("emoji/names.tsv").read_text("utf8").splitlines()[1:]
+    return [(name, mirror == "mirrors", split) for _, name, mirror, split in (line.split("\t") for line in lines)]
 
 
 def _read_idx(name: str) -> Tensor:

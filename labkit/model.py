@@ -29,11 +29,11 @@ class UNet(nn.Module):
         self.schedule = schedule
         self.velocity = velocity
 
-    def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
-        """The guess ε̂, of the shape of z_t."""
+    def forward(self, z_t: Tensor, t: int | Tensor, *given: Tensor) -> Tensor:
+        """The guess ε̂, of the shape of z_t; `given` is what the U-Net takes besides, such as encoded words."""
         # an int is filled in on the device: no transfer, so the loop never waits for a GPU
         times = torch.full((len(z_t),), t, device=z_t.device) if isinstance(t, int) else t.to(z_t.device)
-        output = self.unet(z_t, times - 1, return_dict=False)[0]
+        output = self.unet(z_t, times - 1, *given, return_dict=False)[0]
         if not self.velocity:
             return output
         alpha = self.schedule.alpha

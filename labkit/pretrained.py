@@ -4,7 +4,6 @@ diffusers does the reading; safetensors only, and no code of a repository is eve
 nothing of sampling and training.
 """
 
-import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -15,16 +14,12 @@ import torch
 from labkit.classifier import Classifier
 from labkit.data import checksums, verified
 from labkit.device import pick_device
+from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, reason
 from labkit.model import UNet
 from labkit.schedule import NoiseSchedule
 
 ROOM = "pretrained"
 QUICK = 5.0  # seconds to wait for the Hub's first answer
-BUNDLED = "use a bundled model instead, such as load_pretrained('fashion')"
-
-
-class ModelUnavailable(ValueError):
-    """A model cannot be had here and now; the message is one sentence that says why and what to do."""
 
 
 def known_models() -> list[str]:
@@ -161,7 +156,7 @@ def load_hub(repository: str, pipeline_class: Any, network: str | None = None, *
         try:  # one short question first: the client's own retries would take half a minute without a network
             get_hf_file_metadata(hf_hub_url(repository, "model_index.json"), timeout=QUICK)
         except Exception as error:
-            if _answered(error, HfHubHTTPError):
+            if answered(error, HfHubHTTPError):
                 raise
             unreachable = error
         cached = {"local_files_only": unreachable is not None}
@@ -171,54 +166,9 @@ def load_hub(repository: str, pipeline_class: Any, network: str | None = None, *
                 f"{repository} is a {index.get('_class_name')}, not an unconditional DDPM; {BUNDLED}."
             )
         folder = DiffusionPipeline.download(repository, variant=kwargs.get("variant"), **rules, **cached)
-        _check_blobs(repository, Path(folder))
+        check_blobs(repository, Path(folder))
         return pipeline_class.from_pretrained(folder, local_files_only=True, **rules, **kwargs)
     except ModelUnavailable:
         raise
     except Exception as error:
-        raise ModelUnavailable(f"{repository} is not available: {_reason(unreachable or error)}; {BUNDLED}.") from error
-
-
-def _answered(error: Exception, http_error: type[Exception]) -> bool:
-    """True where the Hub itself said no (not found, gated, a bad id), False where nobody could be reached."""
-    status = getattr(getattr(error, "response", None), "status_code", 500)
-    return isinstance(error, ValueError) or (isinstance(error, http_error) and status < 500)
-
-
-def _check_blobs(repository: str, folder: Path) -> None:
-    """Compare the weights in the Hub's cache with their SHA-256, which is the name of the file linked to."""
-    for path in folder.rglob("*.safetensors"):
-        expected = path.readlink().name if path.is_symlink() else ""
-        if len(expected) != 64:  # a file that the Hub lists without a SHA-256
-            continue
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected:
-            path.resolve().unlink()
-            path.unlink()
-            raise ModelUnavailable(
-                f"{repository} is not available: the download of {path.name} is damaged (expected SHA-256 {expected}, "
-                f"found {found}) and was removed; run this again to download it anew."
-            )
-
-
-def _reason(error: Exception) -> str:
-    """Why the Hub's client failed, in a few words."""
-    from huggingface_hub import errors
-
-    first = (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(".:;")
-    text = str(error)
-    reasons = [
-        (isinstance(error, errors.OfflineModeIsEnabled), "offline mode is on (HF_HUB_OFFLINE=1)"),
-        (isinstance(error, errors.GatedRepoError), "it is gated: accept its terms on huggingface.co and log in"),
-        (isinstance(error, errors.RepositoryNotFoundError), "the Hub has no such repository, or it is private"),
-        (isinstance(error, errors.HFValidationError), "this is no Hub id, which reads owner/name"),
-        (isinstance(error, errors.EntryNotFoundError), "it holds no diffusers pipeline, or a file of it is missing"),
-        ("safetensors" in text and ("not find" in text or "no file named" in text), "it has no safetensors weights"),
-        ("remote_code" in text or "custom code" in text, "it needs code of its own to run, which labkit never runs"),
-        ("Consistency check failed" in text, "the download broke off, so run this again"),
-        (isinstance(error, json.JSONDecodeError), "its model_index.json is damaged"),
-        (isinstance(error, errors.HfHubHTTPError), f"the Hub answers with an error ({first})"),
-        (type(error).__module__.startswith("http"), f"the Hub cannot be reached or broke off ({type(error).__name__})"),
-    ]
-    return next((words for holds, words in reasons if holds), f"{type(error).__name__} ({first})")
+        raise ModelUnavailable(f"{repository} is not available: {reason(unreachable or error)}; {BUNDLED}.") from error

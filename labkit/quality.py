@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from labkit.baseline import gaussian_samples
 from labkit.data import CLASSES, fashion_mnist
-from labkit.evaluate import bootstrap_error, class_shares, features, frechet_distance, gaussian_samples, near_copies
+from labkit.evaluate import bootstrap_error, class_shares, features, frechet_distance, near_copies
 from labkit.model import fast
 from labkit.pretrained import load_classifier, load_pretrained
 from labkit.sample import ddim, sample

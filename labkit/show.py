@@ -4,6 +4,7 @@ One style for all labs: type that is read from the last row, the Okabe-Ito colou
 blindness and, with different line styles, grey print), and alternative text on every figure.
 """
 
+import html
 import io
 import os
 from collections.abc import Sequence
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
-    "font.size": 13,
-    "axes.titlesize": 14,
-    "axes.labelsize": 13,
+    "font.size": 14,
+    "axes.titlesize": 15,
+    "axes.labelsize": 14,
+    "legend.fontsize": 13,
     "axes.grid": True,
     "grid.alpha": 0.3,
     "axes.spines.top": False,
@@ -32,25 +34,35 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "image.cmap": "viridis",
 }
+SMALLEST = 12  # points: what is read from the last row of a classroom
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4)) -> "tuple[Figure, Axes]":
     """A figure in the course's style and its axes (an array of axes for several); size in inches; `finish` shows it."""
     from cycler import cycler
-    from matplotlib import rc_context
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
     lines = cycler(color=COLOURS) + cycler(linestyle=["-", "--", "-.", ":", "-", "--", "-."])
-    with rc_context({**STYLE, "axes.prop_cycle": lines}):
-        drawn = Figure(figsize=size)
-        return drawn, drawn.subplots(rows, columns)
+    rcParams.update({**STYLE, "axes.prop_cycle": lines})  # for good: ticks, legends and colour bars are made later
+    drawn = Figure(figsize=size)
+    return drawn, drawn.subplots(rows, columns)
 
 
 def finish(drawn: "Figure", alt: str) -> None:
-    """Show a figure below the cell, with `alt`: one sentence for those who cannot see it."""
+    """Show a figure below the cell, with `alt`: one sentence for those who cannot see it.
+
+    The sentence is also written below, as JupyterLab gives its images no alternative text; there its class keeps it
+    for screen readers, elsewhere it is read by all. Raises ValueError for an empty one, and for words
+    that are below 12 points or run out of the figure.
+    """
     from IPython.display import Image, display
 
-    display(Image(data=png(drawn), alt=_spoken(alt), width=int(drawn.get_figwidth() * 90)))
+    picture = Image(data=png(drawn), alt=_spoken(alt), width=int(drawn.get_figwidth() * 96))
+    _check_readable(drawn)
+    display(picture)
+    words = {"text/html": f'<p class="sr-only">Figure: {html.escape(alt)}</p>', "text/plain": f"Figure: {alt}"}
+    display(words, raw=True)
 
 
 def png(drawn: "Figure") -> bytes:
@@ -85,15 +97,15 @@ def images_figure(
     if labels is not None and len(labels) != len(x):
         raise ValueError(f"{len(labels)} labels for {len(x)} images; give one for each")
     tall = scale + (0.35 if labels is not None else 0.05)
-    drawn, axes = figure(rows, columns, size=(max(columns * scale, 4), rows * tall + 0.6))
+    drawn, axes = figure(rows, columns, size=(max(columns * scale, 0.115 * len(title)), rows * tall + 0.6))
     for i, ax in enumerate(axes.flat if rows * columns > 1 else [axes]):
         ax.set_axis_off()
         if i < len(x):
             picture = image_grid(x[i : i + 1], 1)
             ax.imshow(picture.squeeze(-1), cmap="gray", vmin=0, vmax=255)
             if labels is not None:
-                ax.set_title(labels[i], fontsize=12, y=-0.04, va="top", pad=0)
-    drawn.suptitle(title, fontsize=14)
+                ax.set_title(labels[i], fontsize=13, y=-0.04, va="top", pad=0)
+    drawn.suptitle(title, fontsize=15)
     return drawn
 
 
@@ -158,6 +170,22 @@ def _encoded(picture: Tensor, zoom: int) -> bytes:
     buffer = io.BytesIO()
     drawn.resize((drawn.width * zoom, drawn.height * zoom), Image.Resampling.NEAREST).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _check_readable(drawn: "Figure") -> None:
+    from matplotlib.text import Text
+
+    for words in drawn.findobj(Text):
+        size, text = words.get_fontsize(), words.get_text().strip()
+        if text and words.get_visible() and size < SMALLEST:
+            raise ValueError(
+                f"{text!r} is drawn at {size:g} points; give {SMALLEST} or more: the last row reads it, too"
+            )
+    titles = [words for ax in drawn.axes for words in (ax.title, ax.xaxis.label, ax.yaxis.label)]
+    for words in [*drawn.texts, *titles]:
+        text, box = words.get_text().strip(), words.get_window_extent()
+        if text and words.get_visible() and (box.x0 < -1 or box.y0 < -1 or box.x1 > drawn.bbox.x1 + 1):
+            raise ValueError(f"{text!r} runs out of the figure; shorten it, or make the figure wider")
 
 
 def _spoken(alt: str) -> str:

@@ -51,13 +51,30 @@ def draw_batch(
     are spread evenly over the batch, ⌈T u^early⌉ with u uniform: at early = 1 all are equally likely,
     at 2 half of them lie below T/4.
     """
-    per_epoch = max(1, len(x) // batch_size)
-    epoch, place = divmod(step, per_epoch)
-    rows = _order(len(x), seed, epoch)[place * batch_size : (place + 1) * batch_size]
+    rows = _rows(len(x), batch_size, seed, step)
     generator = _generator(seed, step, 1)
     u = (torch.arange(len(rows)) + torch.rand(len(rows), generator=generator)) / len(rows)
     t = (T * u**early).ceil().long().clamp(1, T)
     return x[rows], t, torch.randn(x[rows].shape, generator=generator, dtype=x.dtype)
+
+
+def told(given: Tensor | None, empty: Tensor | None, batch_size: int, seed: int, step: int) -> list[Tensor]:
+    """What the model is told about the images of `draw_batch`, one in ten times `empty` instead; [] for None."""
+    if given is None:
+        return []
+    words = given[_rows(len(given), batch_size, seed, step)]
+    if empty is not None:
+        words[torch.rand(len(words), generator=_generator(~seed, step, 1)) < 0.1] = empty
+    return [words]
+
+
+def _call(net: nn.Module, words: list[Tensor], z_t: Tensor, t: Tensor) -> Tensor:
+    return net(z_t, t, *words)
+
+
+def _rows(n: int, batch_size: int, seed: int, step: int) -> Tensor:
+    epoch, place = divmod(step, max(1, n // batch_size))
+    return _order(n, seed, epoch)[place * batch_size : (place + 1) * batch_size]
 
 
 @functools.lru_cache(maxsize=1)
@@ -80,6 +97,8 @@ def train(
     schedule: NoiseSchedule,
     x: Tensor,
     *,
+    given: Tensor | None = None,
+    empty: Tensor | None = None,
     steps: int,
     batch_size: int = 64,
     peak_rate: float = 1e-3,
@@ -97,6 +116,8 @@ def train(
 ) -> tuple[nn.Module, list[float]]:
     """Train `model` on images or points x (N, ...) and return (the averaged model, the loss of each step).
 
+    given: (N, ...), what the model is told about each of them, as `model(z_t, t, given)`; empty: (...),
+    what one in ten is told instead, so that it also learns to guess untold (Ho & Salimans 2022).
     early: how times are drawn, see `draw_batch`. ema: decay of the running average of the weights,
     which is what is returned. minutes: stop then,
     even if steps are left. checkpoint: a file that is written every `every` steps and at the end, and
@@ -111,6 +132,8 @@ def train(
     for name, value in {"steps": steps, "batch_size": batch_size, "every": every, "len(x)": len(x)}.items():
         if value < 1:
             raise ValueError(f"{name}={value}; give 1 or more")
+    if given is not None and len(given) != len(x):
+        raise ValueError(f"given has {len(given)} rows for {len(x)} images; give one for each")
     if not x.is_floating_point():
         raise TypeError(f"x is {x.dtype}; give a floating-point tensor (images in [-1, 1])")
     if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
@@ -130,10 +153,10 @@ def train(
         step = len(losses)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak_rate)
-        batch = draw_batch(x, schedule.T, batch_size, seed, step, early)
-        x_b, t, epsilon = (part[rank::world].to(accelerator.device) for part in batch)
+        batch = (*draw_batch(x, schedule.T, batch_size, seed, step, early), *told(given, empty, batch_size, seed, step))
+        x_b, t, epsilon, *words = (part[rank::world].to(accelerator.device) for part in batch)
         with accelerator.autocast():
-            value = loss(net, schedule, x_b, t, epsilon)
+            value = loss(functools.partial(_call, net, words), schedule, x_b, t, epsilon)
         accelerator.backward(value)
         accelerator.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()

@@ -135,3 +135,39 @@ def test_every_listed_file_is_there_and_whole() -> None:
     assert {name for pair in NAMES.values() for name in pair} <= set(names)
     for name in names:
         assert data.verified(name) == data.ROOT / "data" / name
+
+
+def test_emoji_come_in_two_styles_with_names() -> None:
+    x, captions = data.emoji()
+    assert x.shape == (3272, 3, 64, 64)
+    assert (x.min(), x.max()) == (-1, 1)
+    assert len(captions) == len(set(captions)) == 3272
+    apples = {colour: x[captions.index(f"{colour} apple, noto")].mean((1, 2)) for colour in ("red", "green")}
+    assert apples["red"].argmax() == 0
+    assert apples["green"].argmax() == 1
+    assert x[captions.index("black heart, twemoji")].mean() < x[captions.index("white heart, twemoji")].mean()
+    assert all("heavy black" not in caption for caption in captions)
+
+
+def test_held_out_names_are_new_combinations_of_known_words() -> None:
+    seen, held_out = (set(data.emoji(split)[1]) for split in ("train", "held-out"))
+    assert not seen & held_out
+    assert len(seen | held_out) == 3272
+    assert 0.04 < len(held_out) / 3272 < 0.06
+    known = {word for caption in seen for word in caption.split()}
+    assert {word for caption in held_out for word in caption.split()} <= known
+    for word in ("apple", "book", "heart", "circle"):
+        assert not [caption for caption in held_out if word in caption.replace(",", "").split()]
+
+
+def test_only_names_without_sides_or_writing_may_be_mirrored() -> None:
+    mirrors = {name: able for name, able, _ in data.emoji_names()}
+    assert mirrors["red apple"]
+    assert mirrors["dog"]
+    for name in ("right arrow", "three o'clock", "keycap 3", "ok button", "man running facing right", "full moon"):
+        assert mirrors[name] == (name == "full moon"), name
+
+
+def test_an_unknown_part_of_the_emoji_is_refused() -> None:
+    with pytest.raises(ValueError, match="use 'all', 'train' or 'held-out'"):
+        data.emoji("test")

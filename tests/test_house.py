@@ -31,9 +31,19 @@ ROOMS = {  # each may import these rooms of labkit, and torch
     "show": set(),
 }
 TABLE = {*ROOMS, "__init__", "cli"}
-ROOMS["quality"] = {"data", "evaluate", "model", "pretrained", "sample"}  # joins rooms for `labkit evaluate`
+ROOMS["baseline"] = set()  # LDA and QDA as generators
+ROOMS["quality"] = {
+    "baseline",
+    "data",
+    "evaluate",
+    "model",
+    "pretrained",
+    "sample",
+}  # joins rooms for `labkit evaluate`
 ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
-ROOMS["pretrained"] |= {"classifier"}
+ROOMS["hub"] = set()  # why the Hub gives nothing, in words
+ROOMS["pretrained"] |= {"classifier", "hub"}
+ROOMS["text_to_image"] = {"model", "schedule"}  # the parts of lab 05's model, untrained
 ROOMS["recipes"] = {  # how the course's own models were trained, for `labkit train`
     "classifier", "data", "device", "model", "pretrained", "sample", "schedule", "show", "train",
 }  # fmt: skip
@@ -49,9 +59,9 @@ FILES |= WING_FILES
 ONLY_IN = {  # heavy libraries and the rooms that may use them (inside functions)
     "matplotlib": {"show"},
     "ipywidgets": {"show"},
-    "diffusers": {"model", "pretrained"},
-    "transformers": {"pretrained"},
-    "huggingface_hub": {"pretrained", "doctor"},
+    "diffusers": {"model", "pretrained", "text_to_image"},
+    "transformers": {"pretrained", "text_to_image"},
+    "huggingface_hub": {"pretrained", "hub", "doctor"},
     "accelerate": {"train"},
 }
 MACHINE_PATH = re.compile(r"(?<![\w.])(/work/|/root/|/home/\w|/Users/\w|[A-Z]:\\\\?Users)")

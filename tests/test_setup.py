@@ -46,7 +46,9 @@ def pins():
 
 
 def test_constraints_pin_every_direct_dependency_within_its_bounds():
-    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["test"], *extras["develop"]]
+    wanted.remove("labkit[test]")
     for one in map(Requirement, wanted):
         pin = re.fullmatch(r"==([\w.]+)", str(pins()[canonicalize_name(one.name)]))
         assert pin, f"{one.name} is not pinned to one public version"
@@ -166,14 +168,24 @@ def test_set_up_makes_venv_installs_once_and_again_only_after_a_change(bare):
     folder, ran = bare
     set_up.set_up(str(folder))
     assert ran[0][1:4] == ["-m", "venv", "--clear"]
-    assert ran[1][1:] == ["-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"]
+    assert ran[1][1:] == ["-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[develop]"]
     ran.clear()
     set_up.set_up(str(folder))
     assert ran == []
     with (folder / "constraints.txt").open("a") as file:
         file.write("# changed\n")
     set_up.set_up(str(folder))
-    assert [command[-1] for command in ran] == ["--check", ".[test]"]  # .venv is kept
+    assert [command[-1] for command in ran] == ["--check", ".[develop]"]  # .venv is kept
+
+
+def test_students_get_less_and_jupyterlab_asks_nothing(bare):
+    folder, ran = bare
+    project = (folder / "pyproject.toml").read_text("utf8")
+    (folder / "pyproject.toml").write_text(project.replace("develop = [", "other = ["), "utf8")
+    set_up.set_up(str(folder))
+    assert ran[1][-1] == ".[test]"
+    (settings,) = (folder / ".venv").rglob("overrides.json")
+    assert json.loads(settings.read_text())["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
 def test_set_up_stops_with_a_sentence_before_it_fills_the_disk(bare, monkeypatch):

@@ -30,13 +30,49 @@ def test_what_is_no_image_is_refused(x: torch.Tensor):
 
 def test_a_figure_is_shown_with_its_alternative_text(monkeypatch: pytest.MonkeyPatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: shown.append(thing))
     drawn, ax = show.figure()
     ax.plot([0, 1])
-    show.finish(drawn, "A rising line.")
+    show.finish(drawn, "A line < that rises.")
     data, metadata = shown[0]._repr_mimebundle_()
-    assert metadata["image/png"]["alt"] == "A rising line."
+    assert metadata["image/png"]["alt"] == "A line < that rises."
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width == 900
+    assert shown[1]["text/html"] == '<p class="sr-only">Figure: A line &lt; that rises.</p>'  # JupyterLab forgets alt
+
+
+@pytest.mark.parametrize("draw", [
+    lambda ax: ax.set_title("small", fontsize=11),
+    lambda ax: ax.legend(["small"], fontsize=8),
+    lambda ax: ax.tick_params(labelsize=9),
+])  # fmt: skip
+def test_words_that_the_last_row_cannot_read_are_refused(draw: object):
+    drawn, ax = show.figure()
+    ax.plot([0, 1])
+    draw(ax)
+    with pytest.raises(ValueError, match="points; give 12 or more"):
+        show.finish(drawn, "A line that rises.")
+
+
+def test_a_title_that_is_cut_off_is_refused():
+    drawn, ax = show.figure(size=(3, 3))
+    ax.set_title("A title that is far too long for three inches")
+    with pytest.raises(ValueError, match="runs out of the figure"):
+        show.finish(drawn, "Nothing but a title.")
+
+
+def test_a_few_images_below_a_long_title(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: None)
+    show.images(torch.zeros(1, 1, 8, 8), "One image below a title that is rather long", "One grey square.")
+
+
+def test_what_matplotlib_makes_later_has_the_style_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: None)
+    drawn, ax = show.figure()
+    spots = ax.scatter([0, 1], [0, 1], c=[0, 1], label="spots")
+    drawn.colorbar(spots, label="value")
+    ax.legend()
+    ax.set(xscale="log", xlim=(0.1, 10), xlabel="x")
+    show.finish(drawn, "Two spots on a line that rises.")  # refuses words below 12 points
 
 
 def test_a_figure_without_alternative_text_is_refused():

@@ -13,7 +13,7 @@ from labkit.exact import GaussianMixture, exact_model
 from labkit.forward import diffuse
 from labkit.model import MLP, UNet, fashion_unet
 from labkit.schedule import NoiseSchedule
-from labkit.train import draw_batch, epsilon_loss, learning_rate, train, velocity_loss
+from labkit.train import draw_batch, epsilon_loss, learning_rate, told, train, velocity_loss
 
 room = importlib.import_module("labkit.train")  # the name labkit.train is the function
 SCHEDULE = NoiseSchedule.linear(20, 0.02, 0.4)
@@ -318,3 +318,41 @@ def test_an_unknown_device_is_refused() -> None:
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="mixed_precision.*fp7"):
         run(mixed_precision="fp7")
+
+
+class Told(torch.nn.Module):
+    """A network that also hears a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.heard = torch.nn.Parameter(torch.zeros(())), []
+
+    def forward(self, z_t: torch.Tensor, t: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        self.heard.append((z_t.detach().clone(), given.clone()))
+        return self.weight * z_t
+
+
+def test_each_image_comes_with_what_is_told_about_it() -> None:
+    x = torch.arange(64.0).reshape(64, 1, 1, 1).expand(64, 1, 2, 2) * 1000  # so large that z_t names its image
+    model = Told()
+    train(model, SCHEDULE, x, given=torch.arange(64), steps=4, batch_size=16, device="cpu", progress=False)
+    for z_t, given in model.heard:
+        signal = z_t.mean((1, 2, 3)) / 1000
+        assert (signal <= given + 0.1).all()
+        assert ((signal > 0.1) == (given > 0)).all() or (given > 0).any()
+    assert sorted(torch.cat([given for _, given in model.heard]).tolist()) == list(range(64))
+
+
+def test_one_in_ten_is_told_nothing_and_the_same_ones_again() -> None:
+    given, empty = torch.arange(1, 5001), torch.tensor(0)
+    words = [told(given, empty, 500, 3, step)[0] for step in range(10)]
+    assert 400 < sum(int((part == 0).sum()) for part in words) < 600  # 500 ± 21
+    again = [told(given, empty, 500, 3, step)[0] for step in range(10)]
+    assert all(torch.equal(a, b) for a, b in zip(words, again, strict=True))
+    assert given[0] == 1  # the caller's captions are left alone
+    assert told(None, None, 500, 3, 0) == []
+
+
+def test_a_caption_for_each_image() -> None:
+    with pytest.raises(ValueError, match="given has 3 rows for 8 images"):
+        train(Told(), SCHEDULE, torch.zeros(8, 1, 2, 2), given=torch.zeros(3), steps=1, device="cpu", progress=False)

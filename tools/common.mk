@@ -1,10 +1,11 @@
 # What every copy of the course can do, the instructor's and the students'; `make help` lists all targets.
 # Set-up: tools/set_up.py makes .venv once, then it is over at once.
-# Can be passed: PYTHON=python3.12, PORT=9000, ARGS=--no-browser
+# Can be passed: PYTHON=python3.12, PORT=9000, ARGS=--no-browser, NOTEBOOKS=another-folder
 SHELL := /bin/sh
 BIN := .venv/bin
 PORT ?= 8888
 ARGS ?=
+NOTEBOOKS ?= notebooks
 ROOT_MAY := $(if $(filter 0,$(shell id -u)),--allow-root)
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # the first Python that fits; else python3, so that tools/set_up.py says what is wrong with it
@@ -23,7 +24,7 @@ set-up: ## create .venv and install the course into it (the others do this first
 	exit 1; }; $$python tools/set_up.py
 
 lab: set-up ## open JupyterLab on the first notebook (PORT=8888, ARGS=--no-browser)
-	$(BIN)/jupyter lab --port=$(PORT) $(ROOT_MAY) --ServerApp.root_dir=notebooks \
+	$(BIN)/jupyter lab --port=$(PORT) $(ROOT_MAY) --ServerApp.root_dir=$(NOTEBOOKS) \
 		--LabApp.default_url=/lab/tree/00_start_here.ipynb $(ARGS)
 
 doctor: set-up ## can this machine run the labs?

@@ -7,6 +7,7 @@ that a second run is over at once.
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -51,6 +52,21 @@ def digest(root: str = ROOT) -> str:
     return found.hexdigest()
 
 
+def extra(root: str = ROOT) -> str:
+    """What of pyproject.toml is installed: "develop", or "test" in the students' copy, which has no other."""
+    with open(os.path.join(root, "pyproject.toml"), encoding="utf8") as file:
+        return "develop" if "\ndevelop = " in file.read() else "test"
+
+
+def quiet_jupyter(folder: str) -> None:
+    """Tell this environment's JupyterLab not to ask about news and not to look for updates: the course is offline."""
+    settings = os.path.join(folder, "share", "jupyter", "lab", "settings")
+    os.makedirs(settings, exist_ok=True)
+    with open(os.path.join(settings, "overrides.json"), "w") as file:
+        wanted = {"fetchNews": "false", "checkForUpdates": False}
+        json.dump({"@jupyterlab/apputils-extension:notification": wanted}, file)
+
+
 def set_up(root: str = ROOT) -> None:
     """Create .venv under `root` and install the course there, unless that is done; a sentence ends it if it cannot."""
     folder = os.path.join(root, ".venv")
@@ -66,9 +82,10 @@ def set_up(root: str = ROOT) -> None:
     print("Setting up .venv: a few minutes the first time, seconds from then on", flush=True)
     if not usable:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    command = [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"]
+    command = [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", f".[{extra(root)}]"]
     if subprocess.run(command, cwd=root).returncode:
         sys.exit("pip could not install the course: is the network there? Its words are above; run the same again")
+    quiet_jupyter(folder)
     with open(stamp, "w") as file:
         file.write(digest(root))
 

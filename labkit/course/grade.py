@@ -173,13 +173,17 @@ def work_on(raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
 
 
 def _pool(waiting: list[Job], seed: int, limits: Limits, jobs: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Grade in several processes. One that dies takes nothing with it: what it had is tried once more, by itself."""
+    """Grade in several processes, new ones after 50 submissions each, so that none grows for good.
+
+    One that dies takes nothing with it: what it had is tried once more, by itself. (Python's max_tasks_per_child does
+    the same, but stands still where all processes come to their end together.)
+    """
     context = multiprocessing.get_context("spawn")
     counter, left, tries = context.Value("i", 1), list(waiting), {id(job): 0 for job in waiting}
     while left:
         done = set()
-        alone = left[:1] if tries[id(left[0])] else left
-        with ProcessPoolExecutor(min(jobs, len(alone)), context, _begin, (counter,), max_tasks_per_child=25) as pool:
+        alone = left[:1] if tries[id(left[0])] else left[: 50 * jobs]
+        with ProcessPoolExecutor(min(jobs, len(alone)), context, _begin, (counter,)) as pool:
             futures = {pool.submit(work_on, job.raw, job.submission.path.name, seed, limits): job for job in alone}
             for future in as_completed(futures):
                 job = futures[future]

@@ -104,6 +104,22 @@ def test_a_class_is_graded_and_killed_and_graded_on(handed_in, tmp_path):
     assert "multiply ε by the standard deviation" in summary
 
 
+@pytest.mark.slow
+def test_a_large_class_does_not_stand_still(tmp_path):
+    """More submissions than one set of processes takes; Python's own max_tasks_per_child stood still after them."""
+    code = (
+        "from pathlib import Path\nfrom labkit.course.grade import Job, Limits, Submission, _pool\n"
+        "if __name__ == '__main__':\n"
+        "    work = [Job(Submission(str(i), Path('x.ipynb')), b'{') for i in range(260)]\n"
+        "    print(len([found for _, found in _pool(work, 1, Limits(), 2) if found['status'] == 'unreadable']))\n"
+    )
+    (tmp_path / "large.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "large.py"], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.split() == ["260"], done.stderr
+
+
 @sandboxed
 @pytest.mark.slow
 def test_a_cluster_gives_the_same_grades_with_a_worker_killed_in_the_middle(handed_in, tmp_path, monkeypatch):

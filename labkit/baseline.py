@@ -1,0 +1,24 @@
+"""The oldest generative models of images, LDA and QDA: what a diffusion model must beat. Knows nothing of diffusion."""
+
+import torch
+from torch import Tensor
+
+
+def gaussian_samples(x: Tensor, labels: Tensor, n: int, generator: torch.Generator, pooled: bool = False) -> Tensor:
+    """n samples of QDA fitted to images x: a Gaussian a class, own covariance (`pooled`: LDA, a common one).
+
+    The baseline that a diffusion model must beat; slide "Diffusion model". Classes are drawn by their
+    shares; returns (n, ...), clamped to [-1, 1].
+    """
+    flat, drawn = x.flatten(1).double(), torch.empty(n, x[0].numel(), dtype=torch.float64)
+    counts = torch.bincount(labels)
+    classes = torch.multinomial(counts.double(), n, replacement=True, generator=generator)
+    means = torch.stack([flat[labels == c].mean(0) for c in range(len(counts))])
+    common = torch.cov((flat - means[labels]).T) if pooled else None
+    for c in classes.unique().tolist():
+        covariance = common if pooled else torch.cov(flat[labels == c].T)
+        values, vectors = torch.linalg.eigh(covariance)
+        rows = classes == c
+        noise = torch.randn(int(rows.sum()), flat.shape[1], dtype=torch.float64, generator=generator)
+        drawn[rows] = means[c] + (noise * values.clamp(min=0).sqrt()) @ vectors.T
+    return drawn.clamp(-1, 1).to(x.dtype).reshape(n, *x.shape[1:])

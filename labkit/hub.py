@@ -1,0 +1,59 @@
+"""What can go wrong between here and the Hub, in words: was there an answer, is a download whole, why did it fail.
+
+It loads no weights (`pretrained` does) and knows nothing of diffusion.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+BUNDLED = "use a bundled model instead, such as load_pretrained('fashion')"
+
+
+class ModelUnavailable(ValueError):
+    """A model cannot be had here and now; the message is one sentence that says why and what to do."""
+
+
+def answered(error: Exception, http_error: type[Exception]) -> bool:
+    """True where the Hub itself said no (not found, gated, a bad id), False where nobody could be reached."""
+    status = getattr(getattr(error, "response", None), "status_code", 500)
+    return isinstance(error, ValueError) or (isinstance(error, http_error) and status < 500)
+
+
+def check_blobs(repository: str, folder: Path) -> None:
+    """Compare the weights in the Hub's cache with their SHA-256, which is the name of the file linked to."""
+    for path in folder.rglob("*.safetensors"):
+        expected = path.readlink().name if path.is_symlink() else ""
+        if len(expected) != 64:  # a file that the Hub lists without a SHA-256
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            path.resolve().unlink()
+            path.unlink()
+            raise ModelUnavailable(
+                f"{repository} is not available: the download of {path.name} is damaged (expected SHA-256 {expected}, "
+                f"found {found}) and was removed; run this again to download it anew."
+            )
+
+
+def reason(error: Exception) -> str:
+    """Why the Hub's client failed, in a few words."""
+    from huggingface_hub import errors
+
+    first = (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(".:;")
+    text = str(error)
+    reasons = [
+        (isinstance(error, errors.OfflineModeIsEnabled), "offline mode is on (HF_HUB_OFFLINE=1)"),
+        (isinstance(error, errors.GatedRepoError), "it is gated: accept its terms on huggingface.co and log in"),
+        (isinstance(error, errors.RepositoryNotFoundError), "the Hub has no such repository, or it is private"),
+        (isinstance(error, errors.HFValidationError), "this is no Hub id, which reads owner/name"),
+        (isinstance(error, errors.EntryNotFoundError), "it holds no diffusers pipeline, or a file of it is missing"),
+        ("safetensors" in text and ("not find" in text or "no file named" in text), "it has no safetensors weights"),
+        ("remote_code" in text or "custom code" in text, "it needs code of its own to run, which labkit never runs"),
+        ("Consistency check failed" in text, "the download broke off, so run this again"),
+        (isinstance(error, json.JSONDecodeError), "its model_index.json is damaged"),
+        (isinstance(error, errors.HfHubHTTPError), f"the Hub answers with an error ({first})"),
+        (type(error).__module__.startswith("http"), f"the Hub cannot be reached or broke off ({type(error).__name__})"),
+    ]
+    return next((words for holds, words in reasons if holds), f"{type(error).__name__} ({first})")

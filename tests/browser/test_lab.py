@@ -1,0 +1,222 @@
+"""The labs as students see them: JupyterLab in a real browser, run, answered, saved, interrupted."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from chromium import ROOT, SHOTS
+
+from labkit.course.release import students
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+LABS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+MINUTE = 60_000  # milliseconds, as Playwright counts
+BUSY = "[...document.querySelectorAll('.jp-InputPrompt')].some(one => one.textContent.includes('*'))"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """`make lab` on a free port, over copies: the solved labs, and the students' version of lab 01 as mine.ipynb."""
+    folder, settings = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("settings")
+    for name in LABS:
+        shutil.copy(ROOT / "notebooks" / name, folder / name)
+    addresses = {"source_url": "https://example.org/a", "release_url": "https://example.org/b"}
+    nbformat.write(students(ROOT / "notebooks" / LABS[1], addresses), folder / "mine.ipynb")
+    tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    tracker.parent.mkdir(parents=True)
+    tracker.write_text('{"windowingMode": "none"}')  # all cells stay in the page, so that all can be looked at
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (settings / "log").open("w+")
+    process = subprocess.Popen(
+        ["make", "lab", f"PORT={port}", f"NOTEBOOKS={folder}", "ARGS=--no-browser --IdentityProvider.token=t"],
+        cwd=ROOT, stderr=log, stdout=log, start_new_session=True,
+        env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/api?token=t", timeout=5)
+                break
+            assert process.poll() is None, (settings / "log").read_text()
+            time.sleep(0.5)
+        yield address, folder
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        log.close()
+
+
+@pytest.fixture
+def page(browser: "Browser", server: tuple[str, Path]) -> Iterator["Page"]:
+    """A window of a small laptop; afterwards the kernels are shut down, as each takes memory."""
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    yield context.new_page()
+    context.close()
+    with urllib.request.urlopen(f"{server[0]}/api/sessions?token=t") as answer:
+        for one in json.load(answer):
+            address = f"{server[0]}/api/sessions/{one['id']}?token=t"
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"))
+
+
+def opened(page: "Page", server: tuple[str, Path], name: str) -> None:
+    """Open a notebook and wait for its kernel."""
+    page.goto(f"{server[0]}/lab/tree/{name}?token=t&reset")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=2 * MINUTE)
+    for _ in range(120):
+        with urllib.request.urlopen(f"{server[0]}/api/sessions?token=t") as answer:
+            if any(one["path"] == name and one["kernel"]["execution_state"] == "idle" for one in json.load(answer)):
+                return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"the kernel of {name} did not start")
+
+
+def idle(page: "Page", timeout: int = 4 * MINUTE) -> None:
+    """Wait until no cell waits or runs. (The toolbar's own indicator sometimes stays busy after a restart.)"""
+    page.wait_for_timeout(200)
+    page.wait_for_function(f"() => !{BUSY}", timeout=timeout)
+
+
+def run_all(page: "Page") -> None:
+    """Restart Kernel and Run All Cells, by the button and its question."""
+    page.locator('[data-command="notebook:restart-run-all"]').first.click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.wait_for_function(f"() => {BUSY}", timeout=MINUTE)
+    idle(page)
+
+
+def cell(page: "Page", first_line: str) -> "Locator":
+    """The code cell that begins with this line."""
+    return page.locator(".jp-CodeCell").filter(
+        has=page.locator(".cm-line:first-child", has_text=re.compile(rf"^{re.escape(first_line)}"))
+    )
+
+
+def write(page: "Page", where: "Locator", text: str) -> None:
+    """Replace what stands in a cell, and run it."""
+    where.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+    page.keyboard.press("Control+Enter")
+    idle(page)
+
+
+def run(page: "Page", where: "Locator") -> str:
+    """Run a cell; what it shows below."""
+    where.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    idle(page)
+    return where.locator(".jp-Cell-outputArea").inner_text()
+
+
+def shot(page: "Page", name: str) -> bytes:
+    """A picture of the window, kept for a person."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    return page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_a_lab_runs_and_everything_in_it_is_drawn(page: "Page", server: tuple[str, Path], name: str) -> None:
+    opened(page, server, name)
+    run_all(page)
+    assert page.locator('.jp-OutputArea-output[data-mime-type*="error"]').count() == 0
+    for formula in page.locator(".jp-RenderedMarkdown").all_inner_texts():
+        assert "$" not in formula, f"not rendered: {formula[:200]}"
+    assert page.locator("mjx-merror, .MathJax_Error, [data-mjx-error]").count() == 0
+    solved = nbformat.read(server[1] / name, as_version=4)
+    widgets = sum(
+        "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+        for one in solved.cells
+        for output in one.get("outputs", [])
+    )
+    assert page.locator(".jp-OutputArea-output .jupyter-widgets.widget-container").count() >= widgets
+    figures = page.locator(".jp-OutputArea-output.jp-RenderedImage")
+    for figure in figures.all():
+        assert figure.locator("img").evaluate("one => one.complete && one.naturalWidth > 0")
+    words = page.locator(".jp-OutputArea-output .sr-only", has_text="Figure: ")
+    assert words.count() == figures.count() > 0  # a sentence for each, for those who cannot see it ...
+    assert words.first.evaluate("one => one.getBoundingClientRect().height") <= 1  # ... and in nobody's way
+    page.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
+    shot(page, name.removesuffix(".ipynb"))
+    if widgets:
+        move_the_slider(page, name)
+
+
+def move_the_slider(page: "Page", name: str) -> None:
+    """By keyboard, as those do who use no mouse: the picture must change."""
+    handle = page.locator(".jp-OutputArea-output .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    picture = page.locator(".jp-OutputArea-output img.jupyter-widgets").first
+    handle.focus()
+    shot(page, f"slider-before-{name[:2]}")
+    before = picture.screenshot()
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1000)
+    assert picture.screenshot() != before
+    shot(page, f"slider-after-{name[:2]}")
+
+
+def test_a_wrong_answer_a_right_one_the_sum_and_a_reload(page: "Page", server: tuple[str, Path]) -> None:
+    opened(page, server, "mine.ipynb")
+    run_all(page)
+    task, check = cell(page, "# TASK 1.3"), cell(page, "# CHECK 1.3")
+    assert "not done" in run(page, check)
+    head = "# TASK 1.3 points=3: One step of the encoder\ndef my_forward_step(beta, z_prev, t, epsilon):\n    return "
+    write(page, task, head + "(1 - beta[t]).sqrt() * z_prev + beta[t] * epsilon")
+    said = run(page, check)
+    assert "A variance is a square" in said
+    shot(page, "wrong-answer")
+    right = "(1 - beta[t]).sqrt() * z_prev + beta[t].sqrt() * epsilon"
+    write(page, task, head + right)
+    said = run(page, check)
+    assert re.search(r"right, (\d+) of \1 points", said)
+    points = int(re.search(r"right, (\d+) of", said)[1])
+    shot(page, "right-answer")
+    assert f"Lab 1: {points} of 25 points" in run(page, cell(page, "labkit.finish()"))
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(3000)
+    assert right in (server[1] / "mine.ipynb").read_text("utf8")
+    page.reload()
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=2 * MINUTE)
+    assert right in task.inner_text().replace("\xa0", " ")
+
+
+def test_an_interrupt_stops_a_long_cell_and_the_kernel_lives(page: "Page", server: tuple[str, Path]) -> None:
+    opened(page, server, "mine.ipynb")
+    where = page.locator(".jp-CodeCell").nth(1)
+    where.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(
+        'import labkit\nmodel = labkit.load_pretrained("fashion")\n'
+        "x = labkit.sample(model, model.schedule, (64, 1, 32, 32))"
+    )
+    page.keyboard.press("Control+Enter")
+    page.locator(".jp-OutputArea-output", has_text=re.compile(r"sample|%")).first.wait_for(timeout=2 * MINUTE)
+    page.wait_for_timeout(3000)
+    shot(page, "long-cell")  # a bar with the time that is left
+    page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+    idle(page, MINUTE)
+    assert "KeyboardInterrupt" in where.locator(".jp-Cell-outputArea").inner_text()
+    write(
+        page, where, "x = labkit.sample(model, model.schedule, (1, 1, 32, 32), steps=2, progress=False)\nprint(x.shape)"
+    )
+    assert "torch.Size([1, 1, 32, 32])" in where.locator(".jp-Cell-outputArea").inner_text()
