@@ -41,6 +41,20 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, seed:
 
 
 @train.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/emoji"), show_default=True)
+@click.option("--picture-steps", type=click.IntRange(1), default=4_000, show_default=True, help="Of the autoencoder.")
+@click.option("--word-steps", type=click.IntRange(1), default=24_000, show_default=True, help="Of the rest.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop then, whatever is left; go on later.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def emoji(out: Path, minutes: float | None, **settings: int) -> None:
+    """A small text-to-image model, on emoji: the autoencoder, then the rest; started again, it goes on where it was."""
+    from labkit import recipes
+
+    losses = recipes.emoji(out, minutes=minutes, **settings)
+    click.echo(f"{len(losses)} steps of this stage done, loss {sum(losses[-100:]) / len(losses[-100:]):.4f}; see {out}")
+
+
+@train.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/classifier"), show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 def classifier(out: Path, epochs: int) -> None:

@@ -5,7 +5,6 @@ nothing of sampling and training.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -85,43 +84,6 @@ def schedule_of(scheduler: Any) -> NoiseSchedule:
         needed = "a table of betas, and 'epsilon' or 'v_prediction'"
         raise ModelUnavailable(f"The model comes with {found}, but labkit needs {needed}; {BUNDLED}.")
     return NoiseSchedule(scheduler.betas)
-
-
-def save_pipeline(
-    unet: torch.nn.Module, schedule: NoiseSchedule, folder: str | Path, dtype: torch.dtype = torch.float16
-) -> Path:
-    """Write a diffusers DDPMPipeline (safetensors) that `DDPMPipeline.from_pretrained(folder)` reads without labkit.
-
-    unet: a UNet2DModel or labkit's adapter around one; it is not changed. dtype: that of the stored
-    weights; from_pretrained gives float32 again unless torch_dtype is passed. All is written into a
-    temporary folder first and each file then renamed into place, the index last; other files of
-    `folder` (a model card) stay. Returns the folder.
-    """
-    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
-
-    predicts = "v_prediction" if getattr(unet, "velocity", False) else "epsilon"
-    unet = getattr(unet, "unet", unet)
-    config = {key: value for key, value in unet.config.items() if not key.startswith("_")}  # no path of this machine
-    stored = UNet2DModel.from_config(config)
-    stored.load_state_dict(unet.state_dict())
-    beta = schedule.beta[1:]
-    first, last = beta[0].item(), beta[-1].item()
-    if torch.allclose(beta, torch.linspace(first, last, schedule.T, dtype=beta.dtype), rtol=1e-6, atol=0):
-        table = {"beta_schedule": "linear", "beta_start": round(first, 10), "beta_end": round(last, 10)}
-    else:
-        table = {"trained_betas": beta.tolist()}
-    scheduler = DDPMScheduler(
-        schedule.T, variance_type="fixed_large", clip_sample=False, prediction_type=predicts, **table
-    )
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
-        DDPMPipeline(stored.to(dtype), scheduler).save_pretrained(temporary, safe_serialization=True)
-        files = [path.relative_to(temporary) for path in Path(temporary).rglob("*") if path.is_file()]
-        for file in sorted(files, key=lambda file: file.name == "model_index.json"):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (Path(temporary) / file).replace(folder / file)
-    return folder
 
 
 def text_to_image(repository: str, prompt: str, variant: str | None = None, **settings: Any) -> Any:

@@ -3,19 +3,43 @@
 It joins rooms (data, model, train, sample, pretrained, show) for `labkit train` and knows no formula of its own.
 """
 
+import time
 from pathlib import Path
 
 import torch
 
+from labkit import data
 from labkit.classifier import Classifier, train_classifier
 from labkit.data import fashion_mnist
 from labkit.device import half_precision, pick_device
 from labkit.model import UNet, fashion_unet
-from labkit.pretrained import save_pipeline
-from labkit.sample import ddim, sample
+from labkit.sample import ddim, guided, sample
 from labkit.schedule import NoiseSchedule
 from labkit.show import save_curve, save_grid
+from labkit.store import save_pipeline, save_text_to_image
+from labkit.text_to_image import (
+    LATENT,
+    Reconstruction,
+    autoencoder,
+    autoencoder_loss,
+    encode,
+    standardise,
+    text_to_image,
+    tokens_of,
+    train_tokenizer,
+)
 from labkit.train import train, velocity_loss
+
+SHOWN = (
+    "red apple",
+    "green apple",
+    "blue book",
+    "red heart",
+    "dog face",
+    "smiling face with sunglasses",
+    "rocket",
+    "umbrella",
+)
 
 
 def fashion(
@@ -32,7 +56,6 @@ def fashion(
     steps, loss.png, and at the end of this call the averaged weights as a diffusers pipeline, `pipeline/`.
     """
     torch.manual_seed(seed)
-    precision = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "no"}[half_precision(pick_device())]
     schedule = NoiseSchedule.linear()
     model = UNet(fashion_unet().unet, schedule, velocity=True)
 
@@ -44,11 +67,67 @@ def fashion(
     average, losses = train(
         model, schedule, fashion_mnist("train")[0], steps=steps, batch_size=batch_size, peak_rate=1.2e-3, seed=seed,
         loss=velocity_loss, early=2.0, minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture,
-        every=1000, mixed_precision=precision,
+        every=1000, mixed_precision=_precision(),
     )  # fmt: skip
     save_pipeline(average, schedule, out / "pipeline")
     save_curve(losses, out / "loss.png")
     return losses
+
+
+def emoji(
+    out: Path, *, picture_steps: int = 4_000, word_steps: int = 24_000, minutes: float | None = None, seed: int = 0
+) -> list[float]:
+    """Train lab 05's text-to-image model: the autoencoder first, then text encoder and U-Net on its latents.
+
+    Returns the losses of the stage that was reached. Into `out` go a checkpoint a stage (from which the next call goes
+    on), pictures every 1,000 steps, loss curves, and at the end of the second stage's call the pipeline, `pipeline/`.
+    """
+    torch.manual_seed(seed)
+    until = None if minutes is None else time.monotonic() + 60 * minutes
+    schedule, (x, captions) = NoiseSchedule.linear(), data.emoji("train")
+    mirrors = [able for _, able, split in data.emoji_names() if split == "train"] * len(data.STYLES)
+    x = torch.cat([x, x[torch.tensor(mirrors)].flip(3)])
+    captions += [caption for caption, able in zip(captions, mirrors, strict=True) if able]
+    settings = {"seed": seed, "mixed_precision": _precision(), "every": 1000}
+
+    def redraw(step: int, averaged: torch.nn.Module) -> None:
+        device = next(averaged.parameters()).device
+        with torch.no_grad():
+            again = averaged(x[:1600:100].to(device), torch.zeros(16, *LATENT, device=device))[0]
+        save_grid(torch.cat([x[:1600:100], again.cpu()]), out / f"autoencoder-{step:06d}.png", columns=16)
+
+    average, losses = train(
+        Reconstruction(autoencoder()), schedule, x, steps=picture_steps, batch_size=32, peak_rate=2e-3, ema=0.995,
+        loss=autoencoder_loss, minutes=minutes, checkpoint=out / "autoencoder.pt", callback=redraw, **settings,
+    )  # fmt: skip
+    save_curve(losses, out / "autoencoder.png")
+    if len(losses) < picture_steps:
+        return losses
+    standardise(average.parts, x)
+    tokenizer = train_tokenizer(captions)
+    tokens, empty = tokens_of(tokenizer, captions), tokens_of(tokenizer, [""])[0]
+
+    def picture(step: int, averaged: torch.nn.Module) -> None:
+        told = tokens_of(tokenizer, [f"{name}, {style}" for name in SHOWN for style in data.STYLES])
+        device = next(averaged.parameters()).device
+        model = guided(averaged, told.to(device), empty.to(device), 4.0)
+        generator = torch.Generator().manual_seed(seed)
+        z = sample(model, schedule, (len(told), *LATENT), solver=ddim, steps=20, generator=generator, progress=False)
+        with torch.no_grad():
+            save_grid(average.parts.decode(z).sample.cpu(), out / f"words-{step:06d}.png", columns=8)
+
+    model, losses = train(
+        text_to_image(len(tokenizer), schedule), schedule, encode(average.parts, x), given=tokens, empty=empty,
+        steps=word_steps, batch_size=64, peak_rate=1e-3, ema=0.9995, loss=velocity_loss, checkpoint=out / "words.pt",
+        minutes=None if until is None else max(0.01, (until - time.monotonic()) / 60), callback=picture, **settings,
+    )  # fmt: skip
+    save_curve(losses, out / "words.png")
+    save_text_to_image(average.parts, model, tokenizer, out / "pipeline")
+    return losses
+
+
+def _precision() -> str:
+    return {torch.bfloat16: "bf16", torch.float16: "fp16", None: "no"}[half_precision(pick_device())]
 
 
 def judge(out: Path, *, epochs: int = 10) -> float:

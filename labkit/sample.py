@@ -35,6 +35,21 @@ def ddim(schedule: NoiseSchedule, z_t: Tensor, t: int, epsilon_hat: Tensor, draw
     return signal * x_hat + noise * epsilon_hat
 
 
+def guided(model: nn.Module, given: Tensor, empty: Tensor, scale: float) -> Callable[[Tensor, int], Tensor]:
+    """Classifier-free guidance: a model(z_t, t) that goes `scale` times as far as what it is told pulls it.
+
+    ε̂ = ε̂(empty) + scale (ε̂(given) - ε̂(empty)); Ho & Salimans (2022), equation 6, whose w is scale - 1. given: (B, ...),
+    one for each image; empty: (...), told nothing; scale 1 is the model as it is. Both are asked in one batch.
+    """
+    both = torch.cat([empty.expand_as(given), given])
+
+    def wrapped(z_t: Tensor, t: int) -> Tensor:
+        untold, told = model(torch.cat([z_t, z_t]), t, both).chunk(2)
+        return untold + scale * (told - untold)
+
+    return wrapped
+
+
 def trajectory(
     model: nn.Module,
     schedule: NoiseSchedule,

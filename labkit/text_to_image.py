@@ -5,9 +5,11 @@ a text encoder, a U-Net that looks at the words (cross-attention). diffusers and
 how large they are. It knows nothing of training loops, sampling and files.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from labkit.model import UNet
@@ -35,6 +37,57 @@ class TextToImage(nn.Module):
     def forward(self, z_t: Tensor, t: int | Tensor, tokens: Tensor) -> Tensor:
         """The guess ε̂, of the shape of z_t."""
         return self.unet(z_t, t, self.text_encoder(tokens.to(z_t.device), return_dict=False)[0])
+
+
+class Reconstruction(nn.Module):
+    """An autoencoder in the shape in which `train` calls networks: model(x, noise) -> (x̂, mean, log variance)."""
+
+    def __init__(self, parts: "AutoencoderKL") -> None:
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x: images (B, 3, 64, 64); noise: of the latents' shape; mean and log variance are those of q(latents | x)."""
+        latents = self.parts.encode(x).latent_dist
+        return self.parts.decode(latents.mean + latents.std * noise).sample, latents.mean, latents.logvar
+
+
+def autoencoder_loss(model: nn.Module, schedule: NoiseSchedule, x: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+    """|x̂ - x| + (x̂ - x)², the same of edges, and 0.001 times the KL of the latents from N(0, I): a scalar.
+
+    A loss for `train`: of its noise (B, 3, 64, 64) the first numbers serve the latents; schedule and t are left aside.
+    """
+    noise = epsilon.flatten(1)[:, : math.prod(LATENT)].reshape(-1, *LATENT)
+    x_hat, mean, log_variance = model(x, noise)
+    gap, mean, log_variance = (x_hat - x).float(), mean.float(), log_variance.float()
+    edges = gap.diff(dim=2).abs().mean() + gap.diff(dim=3).abs().mean()
+    kl = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
+    return gap.abs().mean() + gap.square().mean() + edges + 1e-3 * kl
+
+
+@torch.no_grad()
+def encode(parts: "AutoencoderKL", x: Tensor) -> Tensor:
+    """The mean latents of images x (N, 3, 64, 64): (N, 12, 8, 8), on the CPU."""
+    device = next(parts.parameters()).device
+    return torch.cat([parts.encode(part.to(device)).latent_dist.mean.cpu() for part in x.split(100)])
+
+
+@torch.no_grad()
+def standardise(parts: "AutoencoderKL", x: Tensor) -> None:
+    """Give the latents of images x mean 0 and variance 1 in each channel, in place, and leave the pictures as they are.
+
+    The 1x1 convolutions at the end of the encoder and at the start of the decoder take the change up, so that diffusion
+    starts from latents of the size of its noise and no factor has to be remembered.
+    """
+    latents = encode(parts, x)
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    last, first, channels = parts.quant_conv, parts.post_quant_conv, len(mean)
+    mean, std = mean.to(last.weight), std.to(last.weight)
+    first.bias += first.weight[:, :, 0, 0] @ mean
+    first.weight *= std[None, :, None, None]
+    last.bias[:channels] = (last.bias[:channels] - mean) / std
+    last.weight[:channels] /= std[:, None, None, None]
+    last.bias[channels:] -= 2 * std.log()
 
 
 def autoencoder() -> "AutoencoderKL":

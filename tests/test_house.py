@@ -44,7 +44,9 @@ ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
 ROOMS["hub"] = set()  # why the Hub gives nothing, in words
 ROOMS["pretrained"] |= {"classifier", "hub"}
 ROOMS["text_to_image"] = {"model", "schedule"}  # the parts of lab 05's model, untrained
-ROOMS["recipes"] = {  # how the course's own models were trained, for `labkit train`
+ROOMS["store"] = {"schedule", "text_to_image"}  # writes pipelines
+ROOMS["recipes"] = {
+    "store", "text_to_image",  # how the course's own models were trained, for `labkit train`
     "classifier", "data", "device", "model", "pretrained", "sample", "schedule", "show", "train",
 }  # fmt: skip
 ROOMS["doctor"] = {"data", "device", "model"}  # what `labkit doctor` looks at
@@ -59,8 +61,8 @@ FILES |= WING_FILES
 ONLY_IN = {  # heavy libraries and the rooms that may use them (inside functions)
     "matplotlib": {"show"},
     "ipywidgets": {"show"},
-    "diffusers": {"model", "pretrained", "text_to_image"},
-    "transformers": {"pretrained", "text_to_image"},
+    "diffusers": {"model", "pretrained", "store", "text_to_image"},
+    "transformers": {"pretrained", "store", "text_to_image"},
     "huggingface_hub": {"pretrained", "hub", "doctor"},
     "accelerate": {"train"},
 }

@@ -19,8 +19,9 @@ from diffusers import DDPMPipeline, DDPMScheduler, FlowMatchEulerDiscreteSchedul
 
 import labkit
 from labkit import data, pretrained
-from labkit.pretrained import ModelUnavailable, known_models, load_pretrained, save_pipeline, schedule_of
+from labkit.pretrained import ModelUnavailable, known_models, load_pretrained, schedule_of
 from labkit.schedule import NoiseSchedule
+from labkit.store import save_pipeline
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 COMMIT = "0123456789abcdef" * 2 + "01234567"

@@ -89,3 +89,20 @@ def test_the_loss_reaches_every_weight_with_the_right_gradient(lower):
             for name in names:
                 parameters[name] -= step * parameters[name].grad / slope**0.5
     assert (values[1] - values[0]) / 2e-3 == pytest.approx(slope**0.5, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_emoji_recipe_goes_from_pictures_to_a_pipeline(tmp_path, monkeypatch):
+    """Both stages, cut short and gone on; eight emoji and a few steps, so nothing is learned here."""
+    names = data.emoji_names()[:4]
+    x, captions = data.emoji()
+    rows = [*range(4), *range(1636, 1640)]
+    few = x[rows], [captions[i] for i in rows]
+    monkeypatch.setattr(data, "emoji", lambda split: (few[0], list(few[1])))
+    monkeypatch.setattr(data, "emoji_names", lambda: [(name, able, "train") for name, able, _ in names])
+    steps = {"picture_steps": 3, "word_steps": 4}
+    assert len(recipes.emoji(tmp_path, **(steps | {"picture_steps": 2}))) == 4
+    losses = recipes.emoji(tmp_path, **steps)
+    assert len(losses) == 4
+    assert (tmp_path / "pipeline" / "model_index.json").is_file()
+    assert {"autoencoder.pt", "words.pt", "autoencoder.png", "words.png"} <= {path.name for path in tmp_path.iterdir()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from labkit.exact import GaussianMixture, exact_model
 from labkit.model import fashion_unet
 from labkit.reverse import reverse_mean, reverse_step
-from labkit.sample import ancestral, ddim, sample, trajectory
+from labkit.sample import ancestral, ddim, guided, sample, trajectory
 from labkit.schedule import NoiseSchedule
 
 LINEAR = NoiseSchedule.linear()
@@ -236,3 +236,13 @@ def test_an_unknown_device_is_refused() -> None:
 def test_a_seed_is_no_generator(bad: object) -> None:
     with pytest.raises(TypeError, match="generator=.*give a torch.Generator, or a list with one for each image"):
         sample(smooth, SHORT, (2, 3), generator=bad, progress=False)
+
+
+def test_guidance_is_the_line_through_told_and_untold() -> None:
+    def model(z_t, t, given):
+        return z_t * given[:, :1] + t
+
+    z, given, empty = torch.ones(2, 3), torch.tensor([[2.0], [5.0]]), torch.tensor([1.0])
+    assert torch.equal(guided(model, given, empty, 1.0)(z, 4), model(z, 4, given))
+    assert torch.equal(guided(model, given, empty, 0.0)(z, 4), model(z, 4, empty.expand(2, 1)))
+    assert guided(model, given, empty, 3.0)(z, 4)[:, 0].tolist() == [1 + 3 * 1 + 4, 1 + 3 * 4 + 4]

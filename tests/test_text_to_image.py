@@ -4,7 +4,18 @@ import pytest
 import torch
 
 import labkit
-from labkit.text_to_image import LATENT, TOKENS, autoencoder, text_to_image, tokens_of, train_tokenizer
+from labkit.text_to_image import (
+    LATENT,
+    TOKENS,
+    Reconstruction,
+    autoencoder,
+    autoencoder_loss,
+    encode,
+    standardise,
+    text_to_image,
+    tokens_of,
+    train_tokenizer,
+)
 
 CAPTIONS = ["red apple, noto", "green apple, twemoji", "smiling face with heart-eyes, noto"]
 
@@ -51,3 +62,39 @@ def test_it_fits_into_the_repository(tokenizer):
     """14 MB in fp16 for all parts, with the vocabulary of all captions (3,211 tokens)."""
     parts = [autoencoder(), text_to_image(3211, labkit.NoiseSchedule.linear())]
     assert sum(weight.numel() for part in parts for weight in part.parameters()) * 2 < 13.7e6
+
+
+def test_standardised_latents_have_mean_0_and_variance_1_and_the_pictures_stay():
+    torch.manual_seed(0)
+    parts, x = autoencoder().eval(), torch.rand(20, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before = parts.encode(x).latent_dist
+        picture = parts.decode(before.mean).sample
+        standardise(parts, x)
+        after = parts.encode(x).latent_dist
+        assert encode(parts, x).mean((0, 2, 3)).abs().max() < 1e-3
+        assert (encode(parts, x).std((0, 2, 3)) - 1).abs().max() < 1e-3
+        torch.testing.assert_close(parts.decode(after.mean).sample, picture, atol=1e-3, rtol=1e-3)
+        spread = (after.std / before.std).mean((0, 2, 3)) * before.mean.std((0, 2, 3))
+        torch.testing.assert_close(spread, torch.ones(12), atol=1e-3, rtol=1e-3)  # the noise shrinks with the mean
+
+
+def test_the_autoencoders_loss_is_0_for_a_perfect_copy_without_a_message():
+    x = torch.rand(2, 3, 64, 64)
+
+    class Perfect(torch.nn.Module):
+        def forward(self, x, noise):
+            assert noise.shape == (2, *LATENT)
+            return x, torch.zeros_like(noise), torch.zeros_like(noise)
+
+    assert autoencoder_loss(Perfect(), None, x, None, torch.randn(2, 3, 64, 64)) == 0
+    assert autoencoder_loss(lambda x, noise: (x + 1, noise, 0 * noise), None, x, None, 0 * x) == pytest.approx(2)
+
+
+@pytest.mark.slow
+def test_train_teaches_the_autoencoder():
+    torch.manual_seed(0)
+    x, schedule = labkit.data.emoji()[0][:64], labkit.NoiseSchedule.linear()
+    settings = {"batch_size": 16, "peak_rate": 2e-3, "loss": autoencoder_loss, "device": "cpu", "progress": False}
+    _, losses = labkit.train(Reconstruction(autoencoder()), schedule, x, steps=15, **settings)
+    assert losses[-1] < 0.7 * losses[0]
