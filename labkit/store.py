@@ -55,8 +55,8 @@ def save_text_to_image(
 
     beta, T = model.schedule.beta, model.schedule.T
     scheduler = DDIMScheduler(
-        T, round(beta[1].item(), 10), round(beta[-1].item(), 10), "linear", clip_sample=False, set_alpha_to_one=True, steps_offset=1,
-        prediction_type="v_prediction", timestep_spacing="trailing",
+        T, round(beta[1].item(), 10), round(beta[-1].item(), 10), "linear", clip_sample=False, set_alpha_to_one=True,
+        prediction_type="v_prediction", timestep_spacing="trailing", steps_offset=1,
     )  # fmt: skip
     pipeline = StableDiffusionPipeline(
         parts.half(), model.text_encoder.half(), tokenizer, model.unet.unet.half(), scheduler,
