@@ -3,9 +3,9 @@ include tools/common.mk
 
 .PHONY: test quick lint bench site address
 
-# one thread each: with more threads than cores they would wait for each other; the third process fills in where two wait
-test: set-up lint ## everything, that is ruff, unit tests and every notebook (under 12 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
+# two processes of one thread each: with more than there are cores they wait for each other (three took 19 minutes)
+test: set-up lint ## everything: ruff, unit tests, every notebook, the browser where there is one
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests

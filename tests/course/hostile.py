@@ -236,7 +236,7 @@ FORGED = {
           "parent=k.get_parent('shell'), ident=k._parent_ident['shell'])", says="was not done after"),
         A("dies a little later", "1.8", before="import os, threading\nthreading.Timer(0, os._exit, [1])\n"
           "get_ipython().events.register('post_run_cell', lambda result: 'publish' in (result.info.raw_cell or '') "
-          "and threading.Timer(0.05, os._exit, [1]).start())", points=None),
+          "and threading.Timer(0.5, os._exit, [1]).start())", points=None),
     ],
 }  # fmt: skip
 
