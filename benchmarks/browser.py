@@ -73,7 +73,7 @@ def main() -> None:
             page = browser.new_page()
             run_all(page, address, SLIDER)
             page.locator(".jp-OutputArea-output img.jupyter-widgets").wait_for(timeout=120_000)
-            page.wait_for_timeout(90_000)  # until both labs are done
+            page.wait_for_timeout(60_000)  # until both labs are done
             page.evaluate(LISTEN)
             page.locator(".jp-OutputArea-output .noUi-handle").first.focus()
             for _ in range(10):
