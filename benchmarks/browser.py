@@ -1,5 +1,5 @@
-"""What a student waits for in a browser: prints the seconds from `make lab` to the first picture of lab 00 and, a line
-each, those from a key on the slider of lab 01 to the picture that answers. Needs Chromium and Playwright."""
+"""What a student waits for in a browser: prints the seconds from `make lab` to the first picture of lab 00 and, on
+a second line, those from each of ten keys on the slider of lab 01 to its picture. Needs Chromium and Playwright."""
 
 import os
 import shutil

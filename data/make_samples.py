@@ -16,6 +16,7 @@ from labkit.data import ROOT
 from labkit.show import save_grid
 
 COUNT, BATCH, STEPS = 128, 64, (1, 2, 5, 10, 50, 250, 1000)
+CARD = 250  # those steps make the picture of the model card and of the README
 
 
 def draw(model: torch.nn.Module, steps: int, first: int, last: int) -> torch.Tensor:
@@ -34,6 +35,8 @@ def main(wanted: list[int]) -> None:
         x = torch.cat([draw(model, steps, i, i + BATCH) for i in range(0, COUNT, BATCH)])
         seconds[str(steps)] = round((time.perf_counter() - started) / COUNT, 4)
         save_grid(x, folder / f"fashion-{steps}.png", columns=16)
+        if steps == CARD:
+            save_grid(x[:24], ROOT / "data" / "pretrained" / "fashion" / "samples.png", columns=8, zoom=3)
         print(f"{steps} steps: {seconds[str(steps)]} s an image", flush=True)
         how = {"count": COUNT, "batch": BATCH, "threads": torch.get_num_threads(), "seconds_an_image": seconds}
         record.write_text(json.dumps(how, indent=2) + "\n", "utf8")

@@ -1,6 +1,6 @@
-"""How the course's own models were trained, start to file: the U-Net of labs 00 and 04, and the judge.
+"""How the course's own models are trained, start to file: the U-Net of labs 00 and 04, the emoji's, and the judge.
 
-It joins rooms (data, model, train, sample, pretrained, show) for `labkit train` and knows no formula of its own.
+It joins rooms (data, model, text_to_image, train, sample, store, show) for `labkit train` and knows no formula itself.
 """
 
 import time

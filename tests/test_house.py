@@ -32,22 +32,15 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 }
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["baseline"] = set()  # LDA and QDA as generators
-ROOMS["quality"] = {
-    "baseline",
-    "data",
-    "evaluate",
-    "model",
-    "pretrained",
-    "sample",
-}  # joins rooms for `labkit evaluate`
+# joins rooms for `labkit evaluate`
+ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}
 ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
 ROOMS["hub"] = set()  # why the Hub gives nothing, in words
 ROOMS["pretrained"] |= {"classifier", "hub"}
 ROOMS["text_to_image"] = {"model", "schedule"}  # the parts of lab 05's model, untrained
 ROOMS["store"] = {"schedule", "text_to_image"}  # writes pipelines
-ROOMS["recipes"] = {
-    "store", "text_to_image",  # how the course's own models were trained, for `labkit train`
-    "classifier", "data", "device", "model", "pretrained", "sample", "schedule", "show", "train",
+ROOMS["recipes"] = {  # how the course's own models were trained, for `labkit train`
+    "classifier", "data", "device", "model", "sample", "schedule", "show", "store", "text_to_image", "train",
 }  # fmt: skip
 ROOMS["doctor"] = {"data", "device", "model"}  # what `labkit doctor` looks at
 ROOMS["__init__"] = {*ROOMS, "exercises"}

@@ -209,7 +209,9 @@ def test_make_help_lists_every_target():
 
 def test_make_test_runs_everything_and_pytest_last():
     lines = make("-n", "test").stdout.splitlines()
-    assert lines[-1].endswith("--dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks")
+    assert lines[-1].endswith(
+        "pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks"
+    )
     assert "ruff check ." in lines[-3]
     assert "ruff format --check ." in lines[-2]
     assert (ROOT / ".ci" / "run").read_text("utf8").splitlines()[-1] == "exec make --no-print-directory test"
