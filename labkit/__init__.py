@@ -17,7 +17,7 @@ from labkit.exact import GaussianMixture, exact_model, exact_reverse
 from labkit.exercises import check, finish
 from labkit.forward import diffuse, diffusion_kernel, forward_step, posterior
 from labkit.model import MLP, UNet, fashion_unet, fast
-from labkit.pretrained import ModelUnavailable, load_classifier, load_pretrained
+from labkit.pretrained import ModelUnavailable, load_classifier, load_painter, load_pretrained
 from labkit.reverse import predict_x, reverse_mean, reverse_step
 from labkit.sample import ancestral, ddim, guided, sample, trajectory
 from labkit.schedule import NoiseSchedule
@@ -27,6 +27,6 @@ __all__ = [
     "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "check", "data", "ddim",
     "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse",
     "fashion_unet", "fast", "finish", "forward_step", "gaussian_samples", "guided", "load_classifier",
-    "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show",
-    "train", "trajectory", "velocity_loss",
+    "load_painter", "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step",
+    "sample", "show", "train", "trajectory", "velocity_loss",
 ]  # fmt: skip

@@ -5,36 +5,45 @@ nothing of sampling and training.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from labkit.classifier import Classifier
-from labkit.data import checksums, verified
+from labkit.data import STYLES, checksums, emoji_names, verified
 from labkit.device import pick_device
 from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, reason
 from labkit.model import UNet
+from labkit.painter import Painter, words_in
+from labkit.recogniser import Recogniser
 from labkit.schedule import NoiseSchedule
+from labkit.text_to_image import TextToImage
 
 ROOM = "pretrained"
 QUICK = 5.0  # seconds to wait for the Hub's first answer
 
 
-def known_models() -> list[str]:
-    """The names of the models that lie in data/pretrained, such as "fashion"."""
-    indices = [name for name in checksums() if name.startswith(f"{ROOM}/") and name.endswith("/model_index.json")]
-    return sorted(name.split("/")[1] for name in indices)
+def known_models(words: bool = False) -> list[str]:
+    """The names of the models in data/pretrained, such as "fashion"; with `words` of those that draw captions."""
+    folders = {name.split("/")[1] for name in checksums() if name.startswith(f"{ROOM}/") and "model_index" in name}
+    return sorted(name for name in folders if (f"{ROOM}/{name}/tokenizer/tokenizer.json" in checksums()) == words)
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str, words: bool = False) -> Path:
     """The folder of the bundled model `name`, after the SHA-256 of every file in it was compared.
 
-    Raises ValueError for an unknown name, DataError for a missing or damaged file.
+    Raises ValueError for a name that is not among `known_models(words)`, DataError for a missing or damaged file.
     """
-    if name not in known_models():
-        known = ", ".join(known_models())
-        raise ValueError(f"model {name!r} is unknown; use one of: {known}, or a Hub id such as google/ddpm-cifar10-32")
+    if name not in known_models(words):
+        known = ", ".join(known_models(words))
+        if name in known_models(not words):
+            other = "labkit.load_pretrained" if words else "labkit.load_painter"
+            raise ValueError(f"model {name!r} draws {'without' if words else 'from'} captions; load it with {other}")
+        hub = "" if words else ", or a Hub id such as google/ddpm-cifar10-32"
+        raise ValueError(f"model {name!r} is unknown; use one of: {known}{hub}")
     files = {file: verified(file) for file in checksums() if file.startswith(f"{ROOM}/{name}/")}
     return files[f"{ROOM}/{name}/model_index.json"].parent
 
@@ -61,6 +70,24 @@ def load_pretrained(name: str, device: torch.device | str | None = None) -> UNet
     return UNet(unet, schedule_of(scheduler), scheduler.config.prediction_type == "v_prediction").eval()
 
 
+def load_painter(name: str = "emoji", device: torch.device | str | None = None) -> Painter:
+    """The bundled text-to-image model `name`, a StableDiffusionPipeline in float32, as a `Painter` on `device`.
+
+    Raises ValueError for an unknown name, DataError for a missing or damaged file.
+    """
+    folder, rules = model_folder(name, words=True), {"use_safetensors": True, "local_files_only": True}
+    with _quietly():
+        from diffusers import StableDiffusionPipeline
+
+        pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, **rules)
+    pipeline.to(pick_device(device), torch.float32).set_progress_bar_config(disable=True)
+    model = TextToImage(pipeline.text_encoder, pipeline.unet, schedule_of(pipeline.scheduler))
+    for part in (model, pipeline.vae):
+        part.eval().requires_grad_(False)
+    captions = [name for name, _, _ in emoji_names()] + list(STYLES)
+    return Painter(pipeline, model, frozenset(word for caption in captions for word in words_in(caption)))
+
+
 def load_classifier(device: torch.device | str | None = None) -> Classifier:
     """The bundled Fashion-MNIST classifier whose features `evaluate` compares, on `device`, in eval mode.
 
@@ -71,6 +98,39 @@ def load_classifier(device: torch.device | str | None = None) -> Classifier:
     classifier = Classifier()
     classifier.load_state_dict(load_file(verified(f"{ROOM}/classifier/model.safetensors")))
     return classifier.to(pick_device(device)).eval().requires_grad_(False)
+
+
+def load_recogniser(device: torch.device | str | None = None) -> Recogniser:
+    """The bundled judge of emoji (its `features` took no part in generation), on `device`, in eval mode.
+
+    Raises DataError where its file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    recogniser = Recogniser()
+    recogniser.load_state_dict(load_file(verified(f"{ROOM}/recogniser/model.safetensors")))
+    return recogniser.float().to(pick_device(device)).eval().requires_grad_(False)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the libraries' progress bars and remarks: what is read takes a moment, and torchvision is not missed."""
+    from diffusers.utils import logging as diffusers_says
+    from transformers.utils import logging as transformers_says
+
+    both = [
+        (says, says.get_verbosity(), says.is_progress_bar_enabled()) for says in (diffusers_says, transformers_says)
+    ]
+    for says, _, _ in both:
+        says.set_verbosity_error()
+        says.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for says, verbosity, bar in both:
+            says.set_verbosity(verbosity)
+            if bar:
+                says.enable_progress_bar()
 
 
 def schedule_of(scheduler: Any) -> NoiseSchedule:

@@ -53,12 +53,11 @@ def measure(count: int, steps: int) -> dict:
     }
 
 
-def save(result: dict, out: Path) -> str:
-    """Write the result of `measure` as JSON, at once or not at all; returns `report` of it."""
+def save(result: dict, out: Path) -> None:
+    """Write the result of `measure` as JSON, at once or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".tmp").write_text(json.dumps(result, indent=2) + "\n", "utf8")
     out.with_suffix(".tmp").replace(out)
-    return report(result)
 
 
 def report(result: dict) -> str:

@@ -13,9 +13,11 @@ from labkit.classifier import Classifier, train_classifier
 from labkit.data import fashion_mnist
 from labkit.device import half_precision, pick_device
 from labkit.model import UNet, fashion_unet
+from labkit.pictures import save_grid
+from labkit.recogniser import Recogniser, train_recogniser, varied
 from labkit.sample import ddim, guided, sample
 from labkit.schedule import NoiseSchedule
-from labkit.show import save_curve, save_grid
+from labkit.show import save_curve
 from labkit.store import save_pipeline, save_text_to_image
 from labkit.text_to_image import (
     LATENT,
@@ -88,7 +90,7 @@ def emoji(
     mirrors = [able for _, able, split in data.emoji_names() if split == "train"] * len(data.STYLES)
     x = torch.cat([x, x[torch.tensor(mirrors)].flip(3)])
     captions += [caption for caption, able in zip(captions, mirrors, strict=True) if able]
-    settings = {"seed": seed, "mixed_precision": _precision(), "every": 1000}
+    settings = {"seed": seed, "every": 1000}
 
     def redraw(step: int, averaged: torch.nn.Module) -> None:
         device = next(averaged.parameters()).device
@@ -98,7 +100,8 @@ def emoji(
 
     average, losses = train(
         Reconstruction(autoencoder()), schedule, x, steps=picture_steps, batch_size=32, peak_rate=2e-3, ema=0.995,
-        loss=autoencoder_loss, minutes=minutes, checkpoint=out / "autoencoder.pt", callback=redraw, **settings,
+        loss=autoencoder_loss, minutes=minutes, checkpoint=out / "autoencoder.pt", callback=redraw,
+        mixed_precision=_precision(), **settings,
     )  # fmt: skip
     save_curve(losses, out / "autoencoder.png")
     if len(losses) < picture_steps:
@@ -116,10 +119,12 @@ def emoji(
         with torch.no_grad():
             save_grid(average.parts.decode(z).sample.cpu(), out / f"words-{step:06d}.png", columns=8)
 
+    precision = _precision() if pick_device().type != "cpu" else "no"  # latents are small: bf16 gains a CPU nothing
     model, losses = train(
         text_to_image(len(tokenizer), schedule), schedule, encode(average.parts, x), given=tokens, empty=empty,
         steps=word_steps, batch_size=64, peak_rate=1e-3, ema=0.9995, loss=velocity_loss, checkpoint=out / "words.pt",
-        minutes=None if until is None else max(0.01, (until - time.monotonic()) / 60), callback=picture, **settings,
+        minutes=None if until is None else max(0.01, (until - time.monotonic()) / 60), callback=picture,
+        mixed_precision=precision, **settings,
     )  # fmt: skip
     save_curve(losses, out / "words.png")
     save_text_to_image(average.parts, model, tokenizer, out / "pipeline")
@@ -132,16 +137,34 @@ def _precision() -> str:
 
 def judge(out: Path, *, epochs: int = 10) -> float:
     """Train the classifier on Fashion-MNIST, write `out`/model.safetensors; returns its share of right test images."""
-    from safetensors.torch import save
-
     torch.manual_seed(0)
     classifier = Classifier().to(memory_format=torch.channels_last)
     train_classifier(classifier, *fashion_mnist("train"), epochs=epochs)
     x, labels = fashion_mnist("test")
     with torch.no_grad():
         guess = torch.cat([classifier(part).argmax(1) for part in x.split(500)])
-    out.mkdir(parents=True, exist_ok=True)
-    weights = save({name: part.contiguous() for name, part in classifier.state_dict().items()})
-    (out / "model.tmp").write_bytes(weights)
-    (out / "model.tmp").replace(out / "model.safetensors")
+    _save_weights(classifier, out)
     return (guess == labels).double().mean().item()
+
+
+def recogniser(out: Path, *, epochs: int = 40) -> float:
+    """Train the judge of emoji, write `out`/model.safetensors (fp16); returns the share of varied pictures found again.
+
+    All emoji are its classes, also those that are held out from the text-to-image model: it judges and does not draw.
+    """
+    torch.manual_seed(0)
+    model, (x, _) = Recogniser(), data.emoji("all")
+    train_recogniser(model, x, epochs=epochs)
+    with torch.no_grad():
+        known = torch.cat([model(part) for part in x.split(200)])
+        anew = torch.cat([model(varied(part, torch.Generator().manual_seed(1))) for part in x.split(200)])
+    _save_weights(model.half(), out)
+    return ((anew @ known.T).argmax(1) == torch.arange(len(x))).double().mean().item()
+
+
+def _save_weights(model: torch.nn.Module, out: Path) -> None:
+    from safetensors.torch import save
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "model.tmp").write_bytes(save({name: part.contiguous() for name, part in model.state_dict().items()}))
+    (out / "model.tmp").replace(out / "model.safetensors")

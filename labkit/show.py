@@ -1,4 +1,4 @@
-"""The only file that draws: figures for the notebooks, grids of images, a slider over frames.
+"""The only file that draws with matplotlib: figures for the notebooks; what moves (`widgets`) is found here, too.
 
 One style for all labs: type that is read from the last row, the Okabe-Ito colours (they survive colour
 blindness and, with different line styles, grey print), and alternative text on every figure.
@@ -11,14 +11,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from labkit.pictures import image_grid, save_grid
+from labkit.widgets import film, prompt_explorer
+
 if TYPE_CHECKING:
-    from ipywidgets import VBox
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = [
+    "figure",
+    "film",
+    "finish",
+    "image_grid",
+    "images",
+    "images_figure",
+    "png",
+    "prompt_explorer",
+    "save_curve",
+    "save_grid",
+]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
     "font.size": 14,
@@ -109,50 +122,6 @@ def images_figure(
     return drawn
 
 
-def film(frames: Sequence[Tensor], names: Sequence[str], what: str) -> "VBox":
-    """A slider over images prepared beforehand, so that it answers at once; works by keyboard.
-
-    frames: F tensors (N, C, H, W) in [-1, 1], each shown as one row; names: F words for the slider;
-    what: its label, such as "t". Print a static strip beside it: paper has no kernel.
-    """
-    import ipywidgets as widgets
-
-    if len(frames) != len(names) or not len(frames):
-        raise ValueError(f"{len(frames)} frames and {len(names)} names; give one name a frame, one frame or more")
-    pictures = [_encoded(image_grid(frame, len(frame)), 4) for frame in frames]
-    slider = widgets.SelectionSlider(
-        options=[(name, i) for i, name in enumerate(names)], description=what, continuous_update=True
-    )
-    view = widgets.Image(value=pictures[0], format="png", layout=widgets.Layout(max_width="100%"))
-    slider.observe(lambda change: setattr(view, "value", pictures[change["new"]]), names="value")
-
-    class Film(widgets.VBox):
-        def __repr__(self) -> str:  # what a saved notebook shows where no kernel runs
-            return f"[a slider over {what} = {names[0]} ... {names[-1]}: run this cell to move it]"
-
-    return Film([slider, view])
-
-
-def image_grid(x: Tensor, columns: int | None = None) -> Tensor:
-    """Tile images (N, C, H, W) in [-1, 1] into one uint8 picture (rows·H, columns·W, C)."""
-    if x.ndim != 4 or len(x) == 0 or not x.is_floating_point():
-        raise ValueError(f"x is {x.dtype} of shape {tuple(x.shape)}; give floating-point images (N, C, H, W)")
-    columns = columns or int(len(x) ** 0.5)
-    rows = -(-len(x) // columns)
-    blank = x.new_full((rows * columns - len(x), *x.shape[1:]), -1.0)
-    tiles = torch.cat([x, blank]).unflatten(0, (rows, columns))
-    picture = tiles.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    return ((picture.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
-
-
-def save_grid(x: Tensor, path: Path | str, columns: int | None = None, zoom: int = 1) -> None:
-    """Write images (N, C, H, W) as one PNG, each pixel `zoom` wide; at once or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".tmp").write_bytes(_encoded(image_grid(x, columns), zoom))
-    os.replace(path.with_suffix(".tmp"), path)
-
-
 def save_curve(losses: Sequence[float], path: Path | str) -> None:
     """Write a training loss, averaged over 100 steps at a time, as a PNG; at once or not at all."""
     drawn, ax = figure(size=(7, 3.5))
@@ -161,15 +130,6 @@ def save_curve(losses: Sequence[float], path: Path | str) -> None:
     ax.set(xlabel="step", ylabel="loss, mean of 100 steps", yscale="log", title="Training loss")
     Path(path).with_suffix(".tmp").write_bytes(png(drawn))
     os.replace(Path(path).with_suffix(".tmp"), path)
-
-
-def _encoded(picture: Tensor, zoom: int) -> bytes:
-    from PIL import Image
-
-    drawn = Image.fromarray(picture.squeeze(-1).numpy())
-    buffer = io.BytesIO()
-    drawn.resize((drawn.width * zoom, drawn.height * zoom), Image.Resampling.NEAREST).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _check_readable(drawn: "Figure") -> None:

@@ -69,6 +69,9 @@ def _write(pipeline: Any, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
         pipeline.save_pretrained(temporary, safe_serialization=True)
+        for written in Path(temporary).glob("text_encoder/config.json"):
+            # transformers loads in the dtype that is written here, diffusers in float32: all parts must be of one
+            written.write_text(written.read_text("utf8").replace('"dtype": "float16"', '"dtype": "float32"'), "utf8")
         files = [path.relative_to(temporary) for path in Path(temporary).rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda file: file.name == "model_index.json"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""show: tiles, alternative text, the slider over frames, files written whole."""
+"""show: alternative text, words that can be read, files written whole."""
 
 import base64
 import io
@@ -8,24 +8,6 @@ import torch
 from PIL import Image
 
 from labkit import show
-
-
-def test_a_grid_puts_images_row_by_row():
-    x = torch.linspace(-1, 1, 6).reshape(6, 1, 1, 1).expand(6, 1, 2, 3)
-    picture = show.image_grid(x, 3)
-    assert picture.shape == (4, 9, 1)
-    assert picture[::2, ::3, 0].tolist() == [[0, 51, 102], [153, 204, 255]]
-
-
-def test_an_incomplete_last_row_is_black_and_values_beyond_the_range_are_cut():
-    picture = show.image_grid(torch.full((3, 3, 1, 1), 7.0), 2)
-    assert picture.flatten(0, 1).tolist() == [[255] * 3, [255] * 3, [255] * 3, [0] * 3]
-
-
-@pytest.mark.parametrize("x", [torch.zeros(3, 3), torch.zeros(0, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.uint8)])
-def test_what_is_no_image_is_refused(x: torch.Tensor):
-    with pytest.raises(ValueError, match="give floating-point images"):
-        show.image_grid(x)
 
 
 def test_a_figure_is_shown_with_its_alternative_text(monkeypatch: pytest.MonkeyPatch):
@@ -85,23 +67,7 @@ def test_labels_must_match_the_images():
         show.images(torch.zeros(3, 1, 4, 4), "title", "alt", labels=["a", "b"])
 
 
-def test_the_slider_changes_the_picture():
-    box = show.film([torch.full((2, 1, 4, 4), value) for value in (-1.0, 0.0, 1.0)], ["0", "5", "9"], "t")
-    slider, view = box.children
-    first = view.value
-    slider.value = 2
-    assert slider.description == "t"
-    assert view.value != first
-    assert Image.open(io.BytesIO(view.value)).getextrema() == (255, 255)
-
-
-def test_frames_and_names_must_match():
-    with pytest.raises(ValueError, match="1 frames and 2 names"):
-        show.film([torch.zeros(1, 1, 4, 4)], ["0", "1"], "t")
-
-
-def test_pictures_are_written_whole(tmp_path):
-    show.save_grid(torch.zeros(4, 1, 8, 8), tmp_path / "new" / "grid.png", zoom=2)
+def test_a_curve_is_written_whole(tmp_path):
     show.save_curve([1.0] * 250, tmp_path / "loss.png")
-    assert Image.open(tmp_path / "new" / "grid.png").size == (32, 32)
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["grid.png", "loss.png"]
+    assert Image.open(tmp_path / "loss.png").size == (700, 350)
+    assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]

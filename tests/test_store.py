@@ -18,7 +18,7 @@ def test_diffusers_reads_the_pipeline_and_draws_what_our_loop_draws(tmp_path):
     tokenizer = train_tokenizer(captions)
     parts, model = autoencoder(), text_to_image(len(tokenizer), schedule)
     folder = save_text_to_image(parts, model, tokenizer, tmp_path / "pipeline")
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)  # all parts float32
     pipeline.set_progress_bar_config(disable=True)
     model, z = model.float().eval(), torch.randn(2, *LATENT, generator=torch.Generator().manual_seed(1))
     drawn = pipeline(captions, latents=z, num_inference_steps=4, guidance_scale=3.0, output_type="latent").images

@@ -1,0 +1,68 @@
+"""widgets: the slider changes the picture; the desk draws what it is told, and says what it cannot draw."""
+
+import io
+import warnings
+
+import pytest
+import torch
+from PIL import Image
+
+from labkit import show
+
+
+def test_the_slider_changes_the_picture():
+    box = show.film([torch.full((2, 1, 4, 4), value) for value in (-1.0, 0.0, 1.0)], ["0", "5", "9"], "t")
+    slider, view = box.children
+    first = view.value
+    slider.value = 2
+    assert slider.description == "t"
+    assert view.value != first
+    assert Image.open(io.BytesIO(view.value)).getextrema() == (255, 255)
+
+
+def test_frames_and_names_must_match():
+    with pytest.raises(ValueError, match="1 frames and 2 names"):
+        show.film([torch.zeros(1, 1, 4, 4)], ["0", "1"], "t")
+
+
+class Stub:
+    """A painter whose picture is as light as its guidance, in so many steps."""
+
+    def __init__(self):
+        self.asked = []
+
+    def film(self, caption, *, scale, steps, generator):
+        if "aple" in caption:
+            raise ValueError("the model was not taught the word 'aple'")
+        if "very" in caption:
+            warnings.warn("too long", stacklevel=1)
+        self.asked.append((caption, scale, steps, generator.initial_seed()))
+        yield from ((t, torch.full((1, 3, 4, 4), scale / 6 - 1)) for t in range(steps, -1, -1))
+
+    def decode(self, z):
+        return z
+
+
+def test_the_desk_draws_what_it_is_told():
+    painter = Stub()
+    desk, view = show.prompt_explorer(painter).children[0].children
+    words, style, scale, steps, seed, button, bar, says = desk.children
+    assert painter.asked == [("red apple, noto", 4.0, 20, 0)]  # at once, so that a page without a kernel has a picture
+    words.value, style.value, scale.value, steps.value, seed.value = "dog", "twemoji", 12, 7, 3
+    button.click()
+    assert painter.asked[1:] == [("dog, twemoji", 12.0, 7, 3)]
+    assert Image.open(io.BytesIO(view.value)).getextrema() == ((255, 255),) * 3
+    assert (bar.value, bar.max, button.disabled) == (7, 7, False)
+    assert "drawn in" in says.value
+
+
+@pytest.mark.parametrize(("caption", "said"), [("red aple", "&#x27;aple&#x27;"), ("a very long one", "too long")])
+def test_the_desk_says_what_is_wrong_and_goes_on(caption, said):
+    desk, view = show.prompt_explorer(Stub()).children[0].children
+    words, *_, button, _, says = desk.children
+    before = view.value
+    words.value = caption
+    button.click()
+    assert said in says.value
+    assert view.value == before
+    assert not button.disabled
