@@ -20,6 +20,19 @@ def answered(error: Exception, http_error: type[Exception]) -> bool:
     return isinstance(error, ValueError) or (isinstance(error, http_error) and status < 500)
 
 
+def weights_size(repository: str, revision: str | None = None, variant: str | None = None) -> int:
+    """The bytes of weights that a diffusers pipeline of the Hub reads: safetensors in its folders, those of `variant`.
+
+    Raises what the Hub's client raises where it is not reached.
+    """
+    from huggingface_hub import HfApi
+
+    files = HfApi().list_repo_tree(repository, recursive=True, revision=revision)
+    weights = {file.path: file.size for file in files if file.path.endswith(".safetensors") and "/" in file.path}
+    kind = {path: Path(path).name.removesuffix(".safetensors").partition(".")[2] for path in weights}
+    return sum(size for path, size in weights.items() if kind[path] == (variant or ""))
+
+
 def check_blobs(repository: str, folder: Path) -> None:
     """Compare the weights in the Hub's cache with their SHA-256, which is the name of the file linked to."""
     for path in folder.rglob("*.safetensors"):

@@ -6,7 +6,7 @@ nothing of sampling and training.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from labkit.classifier import Classifier
 from labkit.data import STYLES, checksums, emoji_names, verified
 from labkit.device import pick_device
-from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, reason
+from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, reason, weights_size
 from labkit.model import UNet
 from labkit.painter import Painter, words_in
 from labkit.recogniser import Recogniser
@@ -80,7 +80,7 @@ def load_painter(name: str = "emoji", device: torch.device | str | None = None) 
         from diffusers import StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, **rules)
-    pipeline.to(pick_device(device), torch.float32).set_progress_bar_config(disable=True)
+    pipeline.to(pick_device(device)).set_progress_bar_config(disable=True)
     model = TextToImage(pipeline.text_encoder, pipeline.unet, schedule_of(pipeline.scheduler))
     for part in (model, pipeline.vae):
         part.eval().requires_grad_(False)
@@ -146,27 +146,37 @@ def schedule_of(scheduler: Any) -> NoiseSchedule:
     return NoiseSchedule(scheduler.betas)
 
 
-def text_to_image(repository: str, prompt: str, variant: str | None = None, **settings: Any) -> Any:
+def text_to_image(
+    repository: str, prompt: str, variant: str | None = None, revision: str | None = None, **settings: Any
+) -> Any:
     """One PIL image drawn by a text-to-image model of the Hub on a CUDA GPU in float16.
 
-    variant: "fp16" where the repository stores such files (half the download); settings: what the
-    pipeline takes, such as num_inference_steps, guidance_scale and generator. Raises ModelUnavailable
-    at once, without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
+    variant: "fp16" where the repository stores such files (half the download); revision: the commit that
+    is meant, whatever comes later; settings: what the pipeline takes, such as num_inference_steps,
+    guidance_scale and generator. Says first how much will be read. Raises ModelUnavailable at once,
+    without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
     """
     if not torch.cuda.is_available():
         raise ModelUnavailable(f"{repository} is skipped: it needs a CUDA GPU and this machine has none; {BUNDLED}.")
     from diffusers import AutoPipelineForText2Image
 
-    pipeline = load_hub(repository, AutoPipelineForText2Image, variant=variant, torch_dtype=torch.float16)
+    with suppress(Exception):  # whatever is wrong with the Hub, `load_hub` says it
+        size = weights_size(repository, revision, variant) / 1e9
+        print(f"{repository}: {size:.1f} GB of weights to read; the GPU needs room for them, and 2 GB more to draw.")
+    how = {"variant": variant, "revision": revision, "torch_dtype": torch.float16}
+    pipeline = load_hub(repository, AutoPipelineForText2Image, **how)
     return pipeline.to("cuda")(prompt, **settings).images[0]
 
 
-def load_hub(repository: str, pipeline_class: Any, network: str | None = None, **kwargs: Any) -> Any:
+def load_hub(
+    repository: str, pipeline_class: Any, network: str | None = None, revision: str | None = None, **kwargs: Any
+) -> Any:
     """A diffusers pipeline of a Hub repository, or from the Hub's cache where there is no network.
 
     pipeline_class: the class whose `from_pretrained` reads it; network: the class that its "unet" must
-    have; kwargs: for `from_pretrained`. Safetensors only, no code of the repository, SHA-256 compared
-    where the cache knows it. Raises ModelUnavailable, whatever went wrong, in one sentence.
+    have; revision: a commit, None for the newest; kwargs: for `from_pretrained`. Safetensors only, no code of
+    the repository, SHA-256 compared where the cache knows it. Raises ModelUnavailable, whatever went
+    wrong, in one sentence.
     """
     from diffusers import DiffusionPipeline
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -176,18 +186,21 @@ def load_hub(repository: str, pipeline_class: Any, network: str | None = None, *
     unreachable = None
     try:
         try:  # one short question first: the client's own retries would take half a minute without a network
-            get_hf_file_metadata(hf_hub_url(repository, "model_index.json"), timeout=QUICK)
+            get_hf_file_metadata(hf_hub_url(repository, "model_index.json", revision=revision), timeout=QUICK)
         except Exception as error:
             if answered(error, HfHubHTTPError):
                 raise
             unreachable = error
         cached = {"local_files_only": unreachable is not None}
-        index = json.loads(Path(hf_hub_download(repository, "model_index.json", **cached)).read_text("utf8"))
+        listed = hf_hub_download(repository, "model_index.json", revision=revision, **cached)
+        index = json.loads(Path(listed).read_text("utf8"))
         if network and index.get("unet", [None])[-1] != network:
             raise ModelUnavailable(
                 f"{repository} is a {index.get('_class_name')}, not an unconditional DDPM; {BUNDLED}."
             )
-        folder = DiffusionPipeline.download(repository, variant=kwargs.get("variant"), **rules, **cached)
+        folder = DiffusionPipeline.download(
+            repository, variant=kwargs.get("variant"), revision=revision, **rules, **cached
+        )
         check_blobs(repository, Path(folder))
         return pipeline_class.from_pretrained(folder, local_files_only=True, **rules, **kwargs)
     except ModelUnavailable:

@@ -62,8 +62,10 @@ def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4)) 
     return drawn, drawn.subplots(rows, columns)
 
 
-def finish(drawn: "Figure", alt: str) -> None:
+def finish(drawn: "Figure", alt: str, colours: int | None = None) -> None:
     """Show a figure below the cell, with `alt`: one sentence for those who cannot see it.
+
+    colours: keep so many at most (256 or fewer), so that a figure of many coloured pictures stays small.
 
     The sentence is also written below, as JupyterLab gives its images no alternative text; there its class keeps it
     for screen readers, elsewhere it is read by all. Raises ValueError for an empty one, and for words
@@ -71,18 +73,24 @@ def finish(drawn: "Figure", alt: str) -> None:
     """
     from IPython.display import Image, display
 
-    picture = Image(data=png(drawn), alt=_spoken(alt), width=int(drawn.get_figwidth() * 96))
+    picture = Image(data=png(drawn, colours), alt=_spoken(alt), width=int(drawn.get_figwidth() * 96))
     _check_readable(drawn)
     display(picture)
     words = {"text/html": f'<p class="sr-only">Figure: {html.escape(alt)}</p>', "text/plain": f"Figure: {alt}"}
     display(words, raw=True)
 
 
-def png(drawn: "Figure") -> bytes:
-    """A figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
+def png(drawn: "Figure", colours: int | None = None) -> bytes:
+    """A figure as the bytes of a PNG file, with at most so many colours."""
+    from PIL import Image
+
+    buffer, small = io.BytesIO(), io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+    if colours is None:
+        return buffer.getvalue()
+    plain = Image.open(buffer).convert("RGB").quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    plain.save(small, format="PNG", optimize=True)
+    return small.getvalue()
 
 
 def images(
@@ -98,7 +106,8 @@ def images(
 
     labels: a word under each image; scale: the side of one image in inches.
     """
-    finish(images_figure(x, title, columns=columns, labels=labels, scale=scale), alt)
+    colours = 192 if x.ndim == 4 and x.shape[1] == 3 else None
+    finish(images_figure(x, title, columns=columns, labels=labels, scale=scale), alt, colours)
 
 
 def images_figure(

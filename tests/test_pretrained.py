@@ -284,6 +284,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if not folder.is_dir():  # the Hub says 401, not 404, to whoever is not logged in
             return self.answer(401, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        if fault == "pinned" and COMMIT not in rest:
+            return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "No such revision"})
         if api and rest[:1] == ["tree"]:
             return self.answer(200, json.dumps([self.entry(folder, file) for file in files]).encode())
         if api:
@@ -355,7 +357,7 @@ class Server(http.server.ThreadingHTTPServer):
 CHILD = """
 import json, sys, time, urllib.request
 import diffusers, torch
-from labkit.pretrained import ModelUnavailable, load_hub, load_pretrained
+from labkit.pretrained import ModelUnavailable, load_hub, load_pretrained, weights_size
 
 def attempt(key, call):
     start = time.perf_counter()
@@ -371,13 +373,17 @@ def attempt(key, call):
 answers = {}
 local = diffusers.DDPMPipeline.from_pretrained(sys.argv[1]).unet
 z = torch.randn(2, 1, 8, 8)
-for name in sys.argv[3:]:
+for name in sys.argv[4:]:
     if name == "stop":
         urllib.request.urlopen(sys.argv[2] + "/stop").read()
         continue
     key = name if name not in answers else name + " again"
     if name == "no/code":
         attempt(key, lambda: load_hub(name, diffusers.DiffusionPipeline))
+        continue
+    if name == "ok/pinned":
+        attempt(key, lambda: load_hub(name, diffusers.DDPMPipeline, revision=sys.argv[3]))
+        answers[key].append(weights_size(name, sys.argv[3]))
         continue
     model = attempt(key, lambda: load_pretrained(name, "cpu"))
     if model is not None:
@@ -392,7 +398,7 @@ print(json.dumps(answers))
 def hub(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """What one fresh Python with the real client got for each repository: [message, seconds, ...]."""
     root = tmp_path_factory.mktemp("hub")
-    for name in ("ok/nested", "no/gated", "no/wrong", "no/short", "no/dropped", "no/busy"):
+    for name in ("ok/nested", "ok/pinned", "no/gated", "no/wrong", "no/short", "no/dropped", "no/busy"):
         shutil.copytree(tiny_folder, root / name)
     (root / "ok" / "flat").mkdir()  # the layout of google/ddpm-cifar10-32: no folders
     (root / "no" / "pickle-flat").mkdir()
@@ -410,14 +416,23 @@ def hub(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     (root / "no/code/unet/mine.py").write_text(f"open({str(root / 'ran')!r}, 'w')\nfrom diffusers import UNet2DModel\n")
     (root / "no/index/model_index.json").write_text('{"_class_name": "DDPM')
     (root / "no/entry/model_index.json").unlink()
-    server = Server(root, {f"no/{kind}": kind for kind in ("gated", "wrong", "short", "dropped", "busy")})
-    names = ["ok/nested", "ok/flat", "no/such", "a/b/c", *(f"no/{path.name}" for path in (root / "no").iterdir())]
+    server = Server(
+        root, {f"no/{kind}": kind for kind in ("gated", "wrong", "short", "dropped", "busy")} | {"ok/pinned": "pinned"}
+    )
+    names = [
+        "ok/nested",
+        "ok/flat",
+        "ok/pinned",
+        "no/such",
+        "a/b/c",
+        *(f"no/{path.name}" for path in (root / "no").iterdir()),
+    ]
     names += ["no/wrong", "stop", "ok/nested", "no/network"]
     environment = os.environ | {
         "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path_factory.mktemp("home")),
         "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1", "HF_TOKEN": "",
     }  # fmt: skip
-    command = [sys.executable, "-c", CHILD, str(tiny_folder), server.address, *names]
+    command = [sys.executable, "-c", CHILD, str(tiny_folder), server.address, COMMIT, *names]
     done = subprocess.run(command, env=environment, cwd=data.ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = json.loads(done.stdout.splitlines()[-1])
@@ -465,6 +480,13 @@ def test_whatever_the_hub_refuses_is_one_sentence(hub: dict, name: str, reason: 
     assert seconds < (15 if name == "no/dropped" else 5)
 
 
+def test_a_revision_is_asked_for_and_its_weights_are_counted(hub: dict, tiny_folder: Path) -> None:
+    """Without the revision that server says no to every question."""
+    word, _, size = hub["ok/pinned"]
+    assert word == "loaded"
+    assert size == (tiny_folder / WEIGHTS).stat().st_size
+
+
 def test_no_code_of_a_repository_is_run(hub: dict) -> None:
     assert not hub["code ran"]
 
@@ -486,3 +508,19 @@ def test_text_to_image_without_a_gpu_says_so_and_asks_nobody(monkeypatch: pytest
     with pytest.raises(ModelUnavailable, match="owner/name is skipped: it needs a CUDA GPU") as error:
         pretrained.text_to_image("owner/name", "a red shoe")
     assert "\n" not in str(error.value)
+
+
+def test_text_to_image_says_first_how_much_is_read_and_asks_for_the_revision(monkeypatch, capsys) -> None:
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(pretrained, "weights_size", lambda *what: asked.append(what) or 2_580_000_000)
+
+    def refuse(repository: str, _: object, **how: object) -> None:
+        assert "owner/name: 2.6 GB of weights to read" in capsys.readouterr().out
+        asked.append((repository, how["revision"], how["variant"]))
+        raise ModelUnavailable("owner/name is not available.")
+
+    monkeypatch.setattr(pretrained, "load_hub", refuse)
+    with pytest.raises(ModelUnavailable):
+        pretrained.text_to_image("owner/name", "a red shoe", variant="fp16", revision=COMMIT)
+    assert asked == [("owner/name", COMMIT, "fp16")] * 2

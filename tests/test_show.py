@@ -67,6 +67,15 @@ def test_labels_must_match_the_images():
         show.images(torch.zeros(3, 1, 4, 4), "title", "alt", labels=["a", "b"])
 
 
+def test_coloured_pictures_are_kept_small():
+    drawn = show.images_figure(torch.rand(12, 3, 32, 32) * 2 - 1, "noise in colour")
+    small = show.png(drawn, 192)
+    assert len(small) < len(show.png(drawn)) / 2
+    picture = Image.open(io.BytesIO(small))
+    assert len(picture.convert("RGB").getcolors()) <= 192
+    assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)  # paper stays white
+
+
 def test_a_curve_is_written_whole(tmp_path):
     show.save_curve([1.0] * 250, tmp_path / "loss.png")
     assert Image.open(tmp_path / "loss.png").size == (700, 350)
