@@ -31,6 +31,8 @@ ROOMS = {  # each may import these rooms of labkit, and torch
     "show": set(),
 }
 TABLE = {*ROOMS, "__init__", "cli"}
+ROOMS["solvers"] = {"schedule", "reverse"}  # the steps that the one loop of sample takes
+ROOMS["sample"] |= {"solvers"}
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 # joins rooms for `labkit evaluate`
 ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}
