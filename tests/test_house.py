@@ -33,6 +33,7 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["solvers"] = {"schedule", "reverse"}  # the steps that the one loop of sample takes
 ROOMS["sample"] |= {"solvers"}
+ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 # joins rooms for `labkit evaluate`
 ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}
