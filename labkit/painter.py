@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labkit.sample import Generators, ddim, guided, trajectory
+from labkit.sample import Generators, guided, trajectory
 from labkit.schedule import NoiseSchedule
+from labkit.solvers import ddim
 from labkit.text_to_image import LATENT, TOKENS, TextToImage, tokens_of
 
 

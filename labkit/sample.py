@@ -1,9 +1,10 @@
-"""The one sampling loop, and the solvers that plug into it; knows nothing of training or of files.
+"""The one sampling loop, and the lecture's step (`solvers` has the others); knows nothing of training or of files.
 
 A model is anything called `model(z_t, t)` -> ε̂ of the shape of z_t, with the lecture's t = 1..T.
 A solver makes one step: `solver(schedule, z_t, t, epsilon_hat, draw)` -> z_{t-1}, where `draw()` gives
 fresh standard normal noise. With fewer steps than T the solver sees the shortened schedule (its t
-counts the steps that are left), while the network always sees the original t.
+counts the steps that are left), while the network always sees the original t. A solver that asks the
+network again, or remembers, is a class of such steps: each run makes its own (see `solvers`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,27 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from labkit.device import pick_device
-from labkit.reverse import predict_x, reverse_step
-from labkit.schedule import NoiseSchedule, coefficients
+from labkit.reverse import reverse_step
+from labkit.schedule import NoiseSchedule
+from labkit.solvers import Solver, ddim  # noqa: F401 - ddim is looked for here, beside ancestral
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
-Solver = Callable[[NoiseSchedule, Tensor, int, Tensor, Callable[[], Tensor]], Tensor]
 
 
 def ancestral(schedule: NoiseSchedule, z_t: Tensor, t: int, epsilon_hat: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """The lecture's step: a draw of N(μ, β_t I), and the mean alone at t = 1. Slide "Reverse decoder"."""
     return reverse_step(schedule, z_t, t, epsilon_hat, draw() if t > 1 else None)
-
-
-def ddim(schedule: NoiseSchedule, z_t: Tensor, t: int, epsilon_hat: Tensor, draw: Callable[[], Tensor]) -> Tensor:
-    """DDIM with η = 0: guess x, then put the same guessed noise back, only less of it.
-
-    Song et al. (2021), equation 12: sqrt(α_{t-1}) x̂ + sqrt(1-α_{t-1}) ε̂. Nothing is drawn.
-    """
-    x_hat = predict_x(schedule, z_t, t, epsilon_hat)
-    before = schedule.alpha.roll(1)
-    signal, noise = coefficients(t, before.sqrt(), (1 - before).sqrt(), x_hat=x_hat, epsilon_hat=epsilon_hat)
-    return signal * x_hat + noise * epsilon_hat
 
 
 def guided(model: nn.Module, given: Tensor, empty: Tensor, scale: float) -> Callable[[Tensor, int], Tensor]:
@@ -56,22 +46,23 @@ def trajectory(
     shape: Sequence[int],
     *,
     solver: Solver = ancestral,
-    steps: int | None = None,
+    steps: int | Sequence[int] | None = None,
     generator: Generators = None,
     device: torch.device | str | None = None,
     progress: bool = False,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (t, z_t) from (T, z_T) to (0, x), so that films and averages stay outside the loop.
 
-    shape: (B, ...) of the result, float32. steps: 1..T, None for all T. generator: one CPU
-    torch.Generator, or a list with one for each image; noise is drawn on the CPU, so that a GPU sees
-    the same. Raises ValueError for a shape, a number of steps or a list of generators that cannot be.
+    shape: (B, ...) of the result, float32. steps: 1..T, None for all T, or the times themselves (see
+    `schedule.times`). generator: one CPU torch.Generator, or a list with one for each image; noise is
+    drawn on the CPU, so that a GPU sees the same. ValueError for a shape, steps or generators that cannot be.
     """
     from tqdm.auto import tqdm
 
     shape = _checked_shape(shape, generator)
     device = pick_device(device)
     short, times = schedule.shortened(steps), schedule.times(steps)
+    step = solver(lambda z, left: model(z, times[-left])) if isinstance(solver, type) else solver
 
     def draw() -> Tensor:
         if generator is None or isinstance(generator, torch.Generator):
@@ -83,7 +74,7 @@ def trajectory(
     bar = tqdm(total=len(times), desc="sample", disable=not progress, leave=False)
     for left, t, t_next in zip(range(len(times), 0, -1), times, [*times[1:], 0], strict=True):
         with torch.no_grad():  # inside the loop: the caller's code between two yields keeps its gradients
-            z_t = solver(short, z_t, left, model(z_t, t), draw)
+            z_t = step(short, z_t, left, model(z_t, t), draw)
         bar.update()
         yield t_next, z_t
     bar.close()
@@ -95,7 +86,7 @@ def sample(
     shape: Sequence[int],
     *,
     solver: Solver = ancestral,
-    steps: int | None = None,
+    steps: int | Sequence[int] | None = None,
     generator: Generators = None,
     device: torch.device | str | None = None,
     progress: bool = True,

@@ -7,6 +7,7 @@ the factor of one step is written `1 - beta[t]`. Tables are float64 and stay on 
 
 import math
 import operator
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -49,23 +50,29 @@ class NoiseSchedule:
         target = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
         return cls((1 - target[1:] / target[:-1]).clamp(max=0.999))
 
-    def times(self, steps: int | None = None) -> list[int]:
+    def times(self, steps: int | Sequence[int] | None = None) -> list[int]:
         """The times that a run of `steps` visits: round(T i / steps) for i = steps..1, T included.
 
-        `None` means all T. diffusers calls this spacing "trailing". ValueError outside 1..T.
+        `None` means all T. diffusers calls this spacing "trailing". ValueError outside 1..T. The times
+        themselves, T first and falling to 1 or more, may be given too: `solvers` has other spacings.
         """
+        if isinstance(steps, list | tuple):
+            times = sorted({check_time(t, self.T) for t in steps}, reverse=True)
+            if [self.T, *steps[1:]] != times:
+                raise ValueError(f"steps={steps}; times must fall from T={self.T} to 1 or more, each once")
+            return times
         steps = self.T if steps is None else _positive("steps", steps)
         if steps > self.T:
             raise ValueError(f"steps={steps} is more than the schedule has; use 1..{self.T}, or None for all")
         return [round(self.T * i / steps) for i in range(steps, 0, -1)]
 
-    def shortened(self, steps: int | None = None) -> "NoiseSchedule":
+    def shortened(self, steps: int | Sequence[int] | None = None) -> "NoiseSchedule":
         """The same noise levels with fewer, larger steps: β' = 1 - α_t/α_s for the jump from t to s.
 
         Its entry i belongs to the original time `times(steps)[-i]`; α there is the same.
         """
         kept = self.alpha[[0, *reversed(self.times(steps))]]
-        return self if steps in (None, self.T) else NoiseSchedule(1 - kept[1:] / kept[:-1])
+        return self if len(kept) == self.T + 1 else NoiseSchedule(1 - kept[1:] / kept[:-1])
 
     def __repr__(self) -> str:
         return (

@@ -33,10 +33,13 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["pictures"] = set()  # tensors to pixels
 ROOMS["widgets"] = {"pictures"}  # what moves
-ROOMS["painter"] = {"sample", "schedule", "text_to_image"}  # lab 05's model, trained, to talk to
+ROOMS["painter"] = {"sample", "schedule", "solvers", "text_to_image"}  # lab 05's model, trained, to talk to
 ROOMS["recogniser"] = {"device"}  # the emoji's judge
 ROOMS["emoji_quality"] = {"data", "evaluate", "painter", "pretrained"}  # joins rooms for `labkit evaluate emoji`
 ROOMS["commands"] = {"emoji_quality", "quality", "recipes"}  # the words `labkit train` and `labkit evaluate`
+ROOMS["solvers"] = {"schedule", "reverse"}  # the steps that the one loop of sample takes
+ROOMS["sample"] |= {"solvers"}
+ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 # joins rooms for `labkit evaluate`
 ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}

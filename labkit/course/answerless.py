@@ -12,7 +12,8 @@ from types import ModuleType
 from labkit.data import ROOT
 from labkit.exercises.task import labs
 
-HIDDEN_ROOMS = ("forward", "reverse", "sample", "exact", "train")  # a lab's file may name more: HIDES = ("schedule",)
+# a lab's file may name more: HIDES = ("schedule",)
+HIDDEN_ROOMS = ("forward", "reverse", "sample", "solvers", "exact", "train")
 
 
 def write(folder: Path, lab: str, data_as_link: bool = False) -> Path:
