@@ -25,10 +25,10 @@ from labkit.text_to_image import (
     autoencoder,
     autoencoder_loss,
     encode,
+    kept_tokenizer,
     standardise,
     text_to_image,
     tokens_of,
-    train_tokenizer,
 )
 from labkit.train import train, velocity_loss
 
@@ -107,7 +107,7 @@ def emoji(
     if len(losses) < picture_steps:
         return losses
     standardise(average.parts, x)
-    tokenizer = train_tokenizer(captions)
+    tokenizer = kept_tokenizer(out / "tokenizer", captions)
     tokens, empty = tokens_of(tokenizer, captions), tokens_of(tokenizer, [""])[0]
 
     def picture(step: int, averaged: torch.nn.Module) -> None:

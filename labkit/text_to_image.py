@@ -7,6 +7,7 @@ how large they are. It knows nothing of training loops, sampling and files.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -146,6 +147,18 @@ def train_tokenizer(captions: Sequence[str]) -> "CLIPTokenizer":
 
     untrained = CLIPTokenizer(model_max_length=TOKENS)
     return untrained.train_new_from_iterator(captions, vocab_size=100_000, show_progress=False)
+
+
+def kept_tokenizer(folder: Path, captions: Sequence[str]) -> "CLIPTokenizer":
+    """The tokenizer in `folder`; where there is none, one is trained on `captions` and written there.
+
+    Training it twice gives some words other numbers (equal pairs are merged in any order): weights go with one.
+    """
+    from transformers import CLIPTokenizer
+
+    if not (folder / "tokenizer.json").is_file():
+        train_tokenizer(captions).save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def tokens_of(tokenizer: "CLIPTokenizer", captions: Sequence[str]) -> Tensor:

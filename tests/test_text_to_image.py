@@ -11,6 +11,7 @@ from labkit.text_to_image import (
     autoencoder,
     autoencoder_loss,
     encode,
+    kept_tokenizer,
     standardise,
     text_to_image,
     tokens_of,
@@ -28,6 +29,14 @@ def tokenizer():
 def test_every_word_of_the_captions_is_one_token(tokenizer):
     assert tokenizer.tokenize("green apple, noto") == ["green</w>", "apple</w>", ",</w>", "noto</w>"]
     assert len(tokenizer.tokenize("zebra")) > 1  # not known: in pieces, not lost
+
+
+def test_a_tokenizer_is_trained_once_and_kept(tmp_path):
+    """Trained anew it may number the same words otherwise, and a run that goes on would read other words."""
+    first = kept_tokenizer(tmp_path / "tokenizer", CAPTIONS)
+    again = kept_tokenizer(tmp_path / "tokenizer", ["other words"])
+    assert again.get_vocab() == first.get_vocab()
+    assert torch.equal(tokens_of(again, CAPTIONS), tokens_of(first, CAPTIONS))
 
 
 def test_captions_become_numbers_of_one_length(tokenizer):
