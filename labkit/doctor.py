@@ -15,6 +15,7 @@ LABS = {
     "02": (12, ("fashion-mnist",)),
     "03": (77, ("fashion-mnist",)),
     "04": (64, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
+    "05": (60, ("emoji", "pretrained/emoji")),
 }
 PACKAGES = ("labkit", "torch", "diffusers", "transformers", "accelerate", "matplotlib", "ipywidgets")
 GIB_WANTED = 3
