@@ -10,7 +10,7 @@ Reading order, one room for each word of the lecture: `schedule` (β, α), `forw
 product, on every page. `check` and `finish` belong to the graded tasks (`exercises`).
 """
 
-from labkit import data, evaluate, show
+from labkit import data, evaluate, progress, show
 from labkit.baseline import gaussian_samples
 from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
@@ -27,6 +27,6 @@ __all__ = [
     "GaussianMixture", "MLP", "ModelUnavailable", "NoiseSchedule", "UNet", "ancestral", "check", "data", "ddim",
     "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate", "exact_model", "exact_reverse",
     "fashion_unet", "fast", "finish", "forward_step", "gaussian_samples", "guided", "load_classifier",
-    "load_pretrained", "pick_device", "posterior", "predict_x", "reverse_mean", "reverse_step", "sample", "show",
-    "train", "trajectory", "velocity_loss",
+    "load_pretrained", "pick_device", "posterior", "predict_x", "progress", "reverse_mean", "reverse_step", "sample",
+    "show", "train", "trajectory", "velocity_loss",
 ]  # fmt: skip
