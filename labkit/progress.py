@@ -8,6 +8,7 @@ shown something else that is kept, and of the bar an empty output stays.
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -19,7 +20,8 @@ Item = TypeVar("Item")
 LINE = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt}, {remaining} left{postfix}"
 
 
-def bar(what: str, total: int, *, done: int = 0, progress: bool = True) -> "tqdm":
+@contextmanager
+def bar(what: str, total: int, *, done: int = 0, progress: bool = True) -> Iterator["tqdm"]:
     """A bar for `total` steps, `done` of them before: use it in a `with`, call its `update()` after each step.
 
     It appears when a loop has taken a second. progress: False for no bar at all.
@@ -28,10 +30,15 @@ def bar(what: str, total: int, *, done: int = 0, progress: bool = True) -> "tqdm
 
     shell = _shell()
     place = {} if shell is None else {"file": _Output(shell), "ncols": 90, "position": 0}
-    return tqdm(
+    with tqdm(
         total=total, initial=done, desc=what, disable=not progress, bar_format=LINE, leave=False,
         delay=1, mininterval=0.5, miniters=1, **place,
-    )  # fmt: skip
+    ) as shown:  # fmt: skip
+        try:
+            yield shown
+        except BaseException:  # an interrupt of the very first drawing, which tqdm has then not noted
+            shown.delay = 0
+            raise
 
 
 def over(items: Sequence[Item], what: str, progress: bool = True) -> Iterator[Item]:
