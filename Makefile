@@ -3,9 +3,12 @@ include tools/common.mk
 
 .PHONY: test quick lint bench site address
 
+# The browser takes minutes. Only 1 asks for it, as many environments have a BROWSER that says what opens links.
+CHOSEN := $(if $(filter 1,$(BROWSER)),,-m "not browser" )tests notebooks
+
 # two processes of one thread each: with more than there are cores they wait for each other (three took 19 minutes)
-test: set-up lint ## everything: ruff, unit tests, every notebook, the browser where there is one
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
+test: set-up lint ## ruff, unit tests, every notebook (BROWSER=1: the labs and the site in Chromium, too)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env $(CHOSEN)
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests

@@ -10,7 +10,7 @@ Reading order, one room for each word of the lecture: `schedule` (β, α), `forw
 t = 1..T, and α is the cumulative product, on every page. `check` and `finish` belong to the graded tasks (`exercises`).
 """
 
-from labkit import data, evaluate, fidelity, show
+from labkit import data, evaluate, fidelity, progress, show
 from labkit.baseline import gaussian_samples
 from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
@@ -29,6 +29,6 @@ __all__ = [
     "data", "ddim", "ddim_eta", "describe_device", "diffuse", "diffusion_kernel", "epsilon_loss", "evaluate",
     "exact_model", "exact_reverse", "fashion_unet", "fast", "fidelity", "finish", "forward_step", "gaussian_samples",
     "guided", "load_classifier", "load_painter", "load_pretrained", "log_snr_times", "pick_device", "posterior",
-    "predict_x", "quadratic_times", "reverse_mean", "reverse_step", "sample", "show", "train", "trajectory",
+    "predict_x", "progress", "quadratic_times", "reverse_mean", "reverse_step", "sample", "show", "train", "trajectory",
     "velocity_loss",
 ]  # fmt: skip

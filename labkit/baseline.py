@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor
 
+from labkit.progress import over
 
-def gaussian_samples(x: Tensor, labels: Tensor, n: int, generator: torch.Generator, pooled: bool = False) -> Tensor:
+
+def gaussian_samples(
+    x: Tensor, labels: Tensor, n: int, generator: torch.Generator, pooled: bool = False, progress: bool = True
+) -> Tensor:
     """n samples of QDA fitted to images x: a Gaussian a class, own covariance (`pooled`: LDA, a common one).
 
     The baseline that a diffusion model must beat; slide "Diffusion model". Classes are drawn by their
@@ -14,10 +18,9 @@ def gaussian_samples(x: Tensor, labels: Tensor, n: int, generator: torch.Generat
     counts = torch.bincount(labels)
     classes = torch.multinomial(counts.double(), n, replacement=True, generator=generator)
     means = torch.stack([flat[labels == c].mean(0) for c in range(len(counts))])
-    common = torch.cov((flat - means[labels]).T) if pooled else None
-    for c in classes.unique().tolist():
-        covariance = common if pooled else torch.cov(flat[labels == c].T)
-        values, vectors = torch.linalg.eigh(covariance)
+    common = torch.linalg.eigh(torch.cov((flat - means[labels]).T)) if pooled else None
+    for c in over(classes.unique().tolist(), "Gaussians", progress):
+        values, vectors = common if pooled else torch.linalg.eigh(torch.cov(flat[labels == c].T))
         rows = classes == c
         noise = torch.randn(int(rows.sum()), flat.shape[1], dtype=torch.float64, generator=generator)
         drawn[rows] = means[c] + (noise * values.clamp(min=0).sqrt()) @ vectors.T

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.device import pick_device
+from labkit.progress import bar
 from labkit.reverse import reverse_step
 from labkit.schedule import NoiseSchedule
 from labkit.solvers import Solver, ddim  # noqa: F401 - ddim is looked for here, beside ancestral
@@ -57,8 +58,6 @@ def trajectory(
     `schedule.times`). generator: one CPU torch.Generator, or a list with one for each image; noise is
     drawn on the CPU, so that a GPU sees the same. ValueError for a shape, steps or generators that cannot be.
     """
-    from tqdm.auto import tqdm
-
     shape = _checked_shape(shape, generator)
     device = pick_device(device)
     short, times = schedule.shortened(steps), schedule.times(steps)
@@ -71,13 +70,12 @@ def trajectory(
 
     z_t = draw()
     yield times[0], z_t
-    bar = tqdm(total=len(times), desc="sample", disable=not progress, leave=False)
-    for left, t, t_next in zip(range(len(times), 0, -1), times, [*times[1:], 0], strict=True):
-        with torch.no_grad():  # inside the loop: the caller's code between two yields keeps its gradients
-            z_t = step(short, z_t, left, model(z_t, t), draw)
-        bar.update()
-        yield t_next, z_t
-    bar.close()
+    with bar("sample", len(times), progress=progress) as shown:
+        for left, t, t_next in zip(range(len(times), 0, -1), times, [*times[1:], 0], strict=True):
+            with torch.no_grad():  # inside the loop: the caller's code between two yields keeps its gradients
+                z_t = step(short, z_t, left, model(z_t, t), draw)
+            shown.update()
+            yield t_next, z_t
 
 
 def sample(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from labkit.device import pick_device
 from labkit.forward import diffuse
+from labkit.progress import bar
 from labkit.schedule import NoiseSchedule, coefficients
 
 Loss = Callable[[nn.Module, NoiseSchedule, Tensor, Tensor, Tensor], Tensor]
@@ -127,7 +128,6 @@ def train(
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
-    from tqdm.auto import tqdm
 
     for name, value in {"steps": steps, "batch_size": batch_size, "every": every, "len(x)": len(x)}.items():
         if value < 1:
@@ -147,31 +147,31 @@ def train(
     losses = _resume(checkpoint, accelerator.unwrap_model(net), average, optimizer)
     weights, averages = list(accelerator.unwrap_model(net).parameters()), list(average.parameters())
     started, rank, world = time.monotonic(), accelerator.process_index, accelerator.num_processes
-    bar = tqdm(total=steps, initial=len(losses), desc="train", disable=not (progress and rank == 0), leave=False)
     net.train()
-    while len(losses) < steps and (minutes is None or time.monotonic() - started < 60 * minutes):
-        step = len(losses)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, peak_rate)
-        batch = (*draw_batch(x, schedule.T, batch_size, seed, step, early), *told(given, empty, batch_size, seed, step))
-        x_b, t, epsilon, *words = (part[rank::world].to(accelerator.device) for part in batch)
-        with accelerator.autocast():
-            value = loss(functools.partial(_call, net, words), schedule, x_b, t, epsilon)
-        accelerator.backward(value)
-        accelerator.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        with torch.no_grad():  # the start is forgotten: a copy at first, then faster than later
-            torch._foreach_lerp_(averages, weights, 1 - min(ema, step / (9 + step)))
-        losses.append(accelerator.reduce(value.detach(), "mean").item())
-        bar.update()
-        if step % 20 == 0:
-            bar.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}")
-        if accelerator.is_main_process and (len(losses) % every == 0 or len(losses) == steps):
-            _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
-            if callback:
-                callback(len(losses), average)
-    bar.close()
+    with bar("train", steps, done=len(losses), progress=progress and rank == 0) as shown:
+        while len(losses) < steps and (minutes is None or time.monotonic() - started < 60 * minutes):
+            step = len(losses)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, steps, peak_rate)
+            batch = draw_batch(x, schedule.T, batch_size, seed, step, early)
+            batch = [*batch, *told(given, empty, batch_size, seed, step)]
+            x_b, t, epsilon, *words = (part[rank::world].to(accelerator.device) for part in batch)
+            with accelerator.autocast():
+                value = loss(functools.partial(_call, net, words), schedule, x_b, t, epsilon)
+            accelerator.backward(value)
+            accelerator.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            with torch.no_grad():  # the start is forgotten: a copy at first, then faster than later
+                torch._foreach_lerp_(averages, weights, 1 - min(ema, step / (9 + step)))
+            losses.append(accelerator.reduce(value.detach(), "mean").item())
+            if step % 20 == 0:
+                shown.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}", refresh=False)
+            shown.update()
+            if accelerator.is_main_process and (len(losses) % every == 0 or len(losses) == steps):
+                _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
+                if callback:
+                    callback(len(losses), average)
     if accelerator.is_main_process:
         _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
     return average.eval(), losses

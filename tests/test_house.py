@@ -42,6 +42,9 @@ ROOMS["sample"] |= {"solvers"}
 ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 # joins rooms for `labkit evaluate`
+ROOMS["progress"] = set()  # the bar of every long loop
+for room in ("train", "sample", "baseline"):
+    ROOMS[room] = ROOMS[room] | {"progress"}
 ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}
 ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
 ROOMS["hub"] = set()  # why the Hub gives nothing, in words
@@ -231,6 +234,8 @@ def test_a_notebook_was_run_from_top_to_bottom(path: Path) -> None:
 def test_a_notebooks_outputs_are_clean(path: Path) -> None:
     assert [output for output in outputs(path) if output["output_type"] == "error"] == []
     assert [output for output in outputs(path) if output.get("name") == "stderr"] == []
+    assert [output for output in outputs(path) if output.get("data") == {}] == [], "a bar came after other outputs"
+    assert not re.search(r"\d% ?\|", printed(path)), "a bar was left"
     for pattern in (r"\w*Warning\b", r"Traceback", r"\b0x[0-9a-fA-F]{6,}", MACHINE_PATH, r"/tmp/"):
         assert re.findall(pattern, printed(path)) == []
 

@@ -32,7 +32,8 @@ first_cell, set_up, join = tool("first_cell"), tool("set_up"), tool("join")
 
 
 def make(*words):
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    """What make does with these words, whatever make it is that runs the tests (`make test BROWSER=1`)."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "BROWSER"))}
     return subprocess.run(["make", "--no-print-directory", *words], cwd=ROOT, env=env, capture_output=True, text=True)
 
 
@@ -202,19 +203,31 @@ def test_set_up_stops_with_a_sentence_before_it_fills_the_disk(bare, monkeypatch
 def test_make_help_lists_every_target():
     files = "".join((ROOT / name).read_text("utf8") for name in ("Makefile", "tools/common.mk"))
     phony = " ".join(re.findall(r"^\.PHONY: (.*)$", files, re.M)).split()
-    listed = [line.split()[1] for line in make("help").stdout.splitlines()]
+    lines = make("help").stdout.splitlines()
+    listed = [line.split()[1] for line in lines]
     assert sorted(listed) == sorted(phony)
+    for line in lines:
+        assert f"## {line[15:]}\n" in files, "a target's words are cut"
     assert {"lab", "test", "quick", "bench", "address", "help"} <= set(listed)
 
 
-def test_make_test_runs_everything_and_pytest_last():
-    lines = make("-n", "test").stdout.splitlines()
-    assert lines[-1].endswith(
-        "pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks"
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [([], '-m "not browser" tests notebooks'), (["BROWSER=1"], "tests notebooks")]
+    + [([f"BROWSER={other}"], '-m "not browser" tests notebooks') for other in ("", "0", "firefox")],
+)
+def test_make_test_runs_everything_and_pytest_last(words, chosen):
+    lines = make("-n", "test", *words).stdout.splitlines()
+    assert lines[-1] == (
+        "OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder"
+        f" --nbval-lax --nbval-current-env {chosen}"
     )
-    assert "ruff check ." in lines[-3]
-    assert "ruff format --check ." in lines[-2]
-    assert (ROOT / ".ci" / "run").read_text("utf8").splitlines()[-1] == "exec make --no-print-directory test"
+    assert lines[-3] == ".venv/bin/ruff check ."
+    assert lines[-2] == ".venv/bin/ruff format --check ."
+
+
+def test_ci_runs_the_browser_too_and_pytest_last():
+    assert (ROOT / ".ci" / "run").read_text("utf8").splitlines()[-1] == "exec make --no-print-directory test BROWSER=1"
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 

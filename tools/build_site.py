@@ -39,7 +39,7 @@ read; to run one, take the notebook of the same name.
 """
 ROOMS = (  # in reading order
     "schedule", "forward", "reverse", "exact", "model", "train", "sample", "solvers", "pretrained", "data", "evaluate",
-    "fidelity", "show", "device",
+    "fidelity", "painter", "show", "progress", "device",
 )  # fmt: skip
 CARD = (
     '<li><a href="{stem}.html"><img src="_static/{stem}.png" alt=""><p><strong>{lab}</strong> {question}</p></a></li>'

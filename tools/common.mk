@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 .DEFAULT_GOAL := help
 
 help: ## list all targets
-	@cat tools/common.mk Makefile | sed -n 's/^\([a-z-]*\):.*## /\1: /p' | awk -F': ' '{ printf "make %-8s  %s\n", $$1, $$2 }'
+	@cat tools/common.mk Makefile | sed -n 's/^\([a-z-]*\):.*## /\1##/p' | awk -F'##' '{ printf "make %-8s  %s\n", $$1, $$2 }'
 
 set-up: ## create .venv and install the course into it (the others do this first)
 	@python=$(PYTHON); command -v $$python >/dev/null 2>&1 || { \

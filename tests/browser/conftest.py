@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from chromium import QUIET, chromium
+from chromium import chromium
+from serve import QUIET
 
 
 @pytest.fixture(scope="session")

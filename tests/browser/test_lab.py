@@ -1,14 +1,8 @@
 """The labs as students see them: JupyterLab in a real browser, run, answered, saved, interrupted."""
 
-import contextlib
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +11,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from chromium import ROOT, SHOTS
+from serve import TOKEN, lab
 
 from labkit.course.release import students
 
@@ -40,29 +35,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.parent.mkdir(parents=True)
     tracker.write_text('{"windowingMode": "none"}')  # all cells stay in the page, so that all can be looked at
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (settings / "log").open("w+")
-    process = subprocess.Popen(
-        ["make", "lab", f"PORT={port}", f"NOTEBOOKS={folder}", "ARGS=--no-browser --IdentityProvider.token=t"],
-        cwd=ROOT, stderr=log, stdout=log, start_new_session=True,
-        env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings), "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/api?token=t", timeout=5)
-                break
-            assert process.poll() is None, (settings / "log").read_text()
-            time.sleep(0.5)
+    with lab(folder, JUPYTERLAB_SETTINGS_DIR=str(settings), HF_HUB_OFFLINE="1") as address:
         yield address, folder
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        log.close()
 
 
 @pytest.fixture
@@ -71,18 +45,18 @@ def page(browser: "Browser", server: tuple[str, Path]) -> Iterator["Page"]:
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     yield context.new_page()
     context.close()
-    with urllib.request.urlopen(f"{server[0]}/api/sessions?token=t") as answer:
+    with urllib.request.urlopen(f"{server[0]}/api/sessions?token={TOKEN}") as answer:
         for one in json.load(answer):
-            address = f"{server[0]}/api/sessions/{one['id']}?token=t"
+            address = f"{server[0]}/api/sessions/{one['id']}?token={TOKEN}"
             urllib.request.urlopen(urllib.request.Request(address, method="DELETE"))
 
 
 def opened(page: "Page", server: tuple[str, Path], name: str) -> None:
     """Open a notebook and wait for its kernel."""
-    page.goto(f"{server[0]}/lab/tree/{name}?token=t&reset")
+    page.goto(f"{server[0]}/lab/tree/{name}?token={TOKEN}&reset")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=2 * MINUTE)
     for _ in range(120):
-        with urllib.request.urlopen(f"{server[0]}/api/sessions?token=t") as answer:
+        with urllib.request.urlopen(f"{server[0]}/api/sessions?token={TOKEN}") as answer:
             if any(one["path"] == name and one["kernel"]["execution_state"] == "idle" for one in json.load(answer)):
                 return
         page.wait_for_timeout(500)
@@ -110,12 +84,17 @@ def cell(page: "Page", first_line: str) -> "Locator":
     )
 
 
-def write(page: "Page", where: "Locator", text: str) -> None:
-    """Replace what stands in a cell, and run it."""
+def start(page: "Page", where: "Locator", text: str) -> None:
+    """Replace what stands in a cell, and let it run."""
     where.locator(".cm-content").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(text)
     page.keyboard.press("Control+Enter")
+
+
+def write(page: "Page", where: "Locator", text: str) -> None:
+    """Replace what stands in a cell, and run it."""
+    start(page, where, text)
     idle(page)
 
 
@@ -203,20 +182,23 @@ def test_a_wrong_answer_a_right_one_the_sum_and_a_reload(page: "Page", server: t
 def test_an_interrupt_stops_a_long_cell_and_the_kernel_lives(page: "Page", server: tuple[str, Path]) -> None:
     opened(page, server, "mine.ipynb")
     where = page.locator(".jp-CodeCell").nth(1)
-    where.locator(".cm-content").click()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(
-        'import labkit\nmodel = labkit.load_pretrained("fashion")\n'
-        "x = labkit.sample(model, model.schedule, (64, 1, 32, 32))"
-    )
-    page.keyboard.press("Control+Enter")
-    page.locator(".jp-OutputArea-output", has_text=re.compile(r"sample|%")).first.wait_for(timeout=2 * MINUTE)
-    page.wait_for_timeout(3000)
+    write(page, where, 'import labkit\nmodel = labkit.load_pretrained("fashion")')
+    start(page, where, "x = labkit.sample(model, model.schedule, (64, 1, 32, 32))")
+    bar = re.compile(r"sample: +\d+% \|.*\|.* \d\d:\d\d left")
+    page.locator(".jp-OutputArea-output", has_text=bar).first.wait_for(timeout=2 * MINUTE)
     shot(page, "long-cell")  # a bar with the time that is left
     page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
     idle(page, MINUTE)
-    assert "KeyboardInterrupt" in where.locator(".jp-Cell-outputArea").inner_text()
-    write(
-        page, where, "x = labkit.sample(model, model.schedule, (1, 1, 32, 32), steps=2, progress=False)\nprint(x.shape)"
-    )
-    assert "torch.Size([1, 1, 32, 32])" in where.locator(".jp-Cell-outputArea").inner_text()
+    shown = where.locator(".jp-OutputArea-output")
+    assert shown.count() == 1
+    assert "KeyboardInterrupt" in shown.inner_text()
+    start(page, where, "x = labkit.sample(model, model.schedule, (16, 1, 32, 32), steps=60)\nx.shape")
+    page.locator(".jp-OutputArea-output", has_text=bar).first.wait_for(timeout=MINUTE)
+    idle(page)
+    assert shown.count() == 1  # nothing of the bar is left beside the value ...
+    assert "torch.Size([16, 1, 32, 32])" in shown.inner_text()
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(3000)
+    saved = nbformat.read(server[1] / "mine.ipynb", as_version=4)
+    (cell,) = (one for one in saved.cells if "steps=60" in one.source)
+    assert [one.output_type for one in cell.outputs] == ["execute_result"]  # ... and in the file
