@@ -90,17 +90,17 @@ class Painter:
         without: str = "",
         steps: int = 20,
         generator: Generators = None,
+        progress: bool = False,
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield (t, z_t) of latents from (T, z_T) to (0, z): the loop of `draw`, step by step."""
         captions = [captions] if isinstance(captions, str) else list(captions)
         model, shape = self.told(captions, scale, without), (len(captions), *LATENT)
-        return trajectory(
-            model, self.schedule, shape, solver=ddim, steps=steps, generator=generator, device=self.device
-        )
+        how = {"steps": steps, "generator": generator, "device": self.device, "progress": progress}
+        return trajectory(model, self.schedule, shape, solver=ddim, **how)
 
     def draw(self, captions: Sequence[str] | str, **settings: Any) -> Tensor:
         """Draw a picture for each caption, on the CPU; settings: those of `film`, whose last state is decoded."""
-        for _, z in self.film(captions, **settings):  # noqa: B007
+        for _, z in self.film(captions, **{"progress": True} | settings):  # noqa: B007
             pass
         return self.decode(z).cpu()
 

@@ -47,7 +47,9 @@ def test_every_lab_with_tasks_has_its_notebook_and_the_course_its_points():
     counts = {lab: len(tasks(lab)) for lab in labs()}
     assert min(counts.values()) >= 5
     assert sum(counts.values()) >= 20
-    assert 90 <= sum(task.points for lab in labs() for task in tasks(lab).values()) <= 115
+    points = {lab: sum(task.points for task in tasks(lab).values()) for lab in labs()}
+    assert 90 <= sum(points[lab] for lab in "1234") <= 115
+    assert all(15 <= each <= 30 for each in points.values())
 
 
 @each
