@@ -106,7 +106,7 @@ def images(
 
     labels: a word under each image; scale: the side of one image in inches.
     """
-    colours = 192 if x.ndim == 4 and x.shape[1] == 3 else None
+    colours = 128 if x.ndim == 4 and x.shape[1] == 3 else None
     finish(images_figure(x, title, columns=columns, labels=labels, scale=scale), alt, colours)
 
 

@@ -54,12 +54,13 @@ def prompt_explorer(painter: Any, caption: str = "red apple", styles: Sequence[s
     steps = widgets.IntSlider(value=20, min=1, max=100, description="steps", **wide)
     seed = widgets.BoundedIntText(value=0, min=0, max=10**6, description="seed", **wide)
     button = widgets.Button(description="Draw", button_style="primary", tooltip="Draw a picture for this caption")
-    bar = widgets.IntProgress(description="steps", **wide)
-    says = widgets.HTML()
+    bar = widgets.IntProgress(description="done", **wide)
+    says = widgets.HTML(layout=wide["layout"])  # no wider: a long sentence would push the picture away
     view = widgets.Image(format="png", width=256, height=256)
 
     def draw(_: object = None) -> None:
         button.disabled, bar.value, bar.max, started = True, 0, steps.value, time.perf_counter()
+        says.value = "drawing ..."
         try:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")

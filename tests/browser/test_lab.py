@@ -202,3 +202,36 @@ def test_an_interrupt_stops_a_long_cell_and_the_kernel_lives(page: "Page", serve
     saved = nbformat.read(server[1] / "mine.ipynb", as_version=4)
     (cell,) = (one for one in saved.cells if "steps=60" in one.source)
     assert [one.output_type for one in cell.outputs] == ["execute_result"]  # ... and in the file
+
+
+def test_a_caption_is_drawn_and_an_unknown_word_is_told(page: "Page", server: tuple[str, Path]) -> None:
+    opened(page, server, "mine.ipynb")
+    where = page.locator(".jp-CodeCell").nth(1)
+    write(page, where, 'import labkit\nlabkit.show.prompt_explorer(labkit.load_painter("emoji"))')
+    desk = where.locator(".jp-OutputArea-output")
+    caption, button, picture = (
+        desk.get_by_label("caption"),
+        desk.get_by_role("button", name="Draw"),
+        desk.locator("img"),
+    )
+    picture.wait_for(timeout=MINUTE)
+    before = picture.screenshot()
+    caption.fill("blue heart")
+    caption.press("Tab")
+    desk.get_by_label("style").select_option("twemoji")
+    button.focus()
+    page.keyboard.press("Enter")
+    for _ in range(120):
+        if picture.screenshot() != before:
+            break
+        page.wait_for_timeout(500)
+    assert picture.screenshot() != before
+    desk.get_by_text("drawn in").wait_for(timeout=MINUTE)
+    shot(page, "explorer")
+    caption.fill("blue haert")
+    caption.press("Tab")
+    button.click()
+    desk.get_by_text("not taught the word 'haert' of 'blue haert, twemoji'; the nearest known words are").wait_for(
+        timeout=MINUTE
+    )
+    shot(page, "explorer-unknown-word")
