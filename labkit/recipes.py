@@ -127,7 +127,8 @@ def emoji(
         mixed_precision=precision, **settings,
     )  # fmt: skip
     save_curve(losses, out / "words.png")
-    save_text_to_image(average.parts, model, tokenizer, out / "pipeline")
+    unused = kept_tokenizer(out / "tokenizer", captions)  # the other one remembers how it padded
+    save_text_to_image(average.parts, model, unused, out / "pipeline")
     return losses
 
 

@@ -17,6 +17,8 @@ FILES = (
     "pretrained/fashion/unet/weights.safetensors",
     "pretrained/classifier/model.safetensors",
     "samples/fashion-50.png",
+    "emoji/noto.webp",
+    "pretrained/emoji/unet/weights.safetensors",
 )
 
 
@@ -27,7 +29,7 @@ def memory(monkeypatch, free_gib):
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A course in small: four data files with their checksums, a quick U-Net step, enough memory."""
+    """A course in small: six data files with their checksums, a quick U-Net step, enough memory."""
     lines = []
     for name in FILES:
         path = tmp_path / "data" / name

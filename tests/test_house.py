@@ -197,7 +197,7 @@ def test_no_committed_file_names_a_path_of_a_machine() -> None:
 def test_a_checkout_is_small() -> None:
     sizes = {path: path.stat().st_size for path in tracked()}
     assert sum(sizes.values()) < 60 * 2**20
-    assert sum(size for path, size in sizes.items() if path.is_relative_to(ROOT / "data")) < 52e6
+    assert sum(size for path, size in sizes.items() if path.is_relative_to(ROOT / "data")) < 52 * 2**20
 
 
 notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
