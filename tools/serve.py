@@ -6,6 +6,7 @@ look at.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -78,9 +79,7 @@ def _wait(process: subprocess.Popen, address: str, seconds: float) -> str:
 
 
 def _last_words(log: str) -> str:
-    said = [
-        line for line in log.splitlines() if line.strip() and not line.startswith("make: ")
-    ]  # make adds only "Error 1"
+    said = [line for line in log.splitlines() if line.strip() and not re.match(r"make(\[\d+\])?: ", line)]  # "Error 1"
     return said[-1] if said else "nothing"
 
 
