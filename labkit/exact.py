@@ -74,12 +74,11 @@ class GaussianMixture:
         return z
 
     def _log_terms(self, points: Tensor) -> Tensor:
-        """log(weight_k N(z | m_k, s_k² I)), (K, ...): components first, as sums over a last axis of 3 are slow."""
-        mean, std, weight = (
-            part.reshape(len(self.weight), *[1] * (points.ndim - 1), -1) for part in (self.mean, self.std, self.weight)
-        )
-        constant = weight.log() - mean.shape[-1] * (std.log() + math.log(2 * math.pi) / 2)
-        return constant[..., 0] - ((points - mean) / std).square().sum(-1) / 2
+        """log(weight_k N(z | m_k, s_k² I)), (K, ...), without the (K, ..., D) differences: images have a large D."""
+        mean = self.mean.reshape(len(self.weight), -1)
+        constant = self.weight.log() - mean.shape[1] * (self.std.log() + math.log(2 * math.pi) / 2)
+        squares = torch.cdist(mean, points.reshape(-1, mean.shape[1])).square()
+        return (constant[:, None] - squares / (2 * self.std[:, None] ** 2)).reshape(-1, *points.shape[:-1])
 
 
 def exact_reverse(mixture: GaussianMixture, schedule: NoiseSchedule, z_t: float, t: int, grid: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def fashion(
     average, losses = train(
         model, schedule, fashion_mnist("train")[0], steps=steps, batch_size=batch_size, peak_rate=1.2e-3, seed=seed,
         loss=velocity_loss, early=2.0, minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture,
-        every=1000, mixed_precision=_precision(),
+        every=1000, mixed_precision=precision(),
     )  # fmt: skip
     save_pipeline(average, schedule, out / "pipeline")
     save_curve(losses, out / "loss.png")
@@ -101,7 +101,7 @@ def emoji(
     average, losses = train(
         Reconstruction(autoencoder()), schedule, x, steps=picture_steps, batch_size=32, peak_rate=2e-3, ema=0.995,
         loss=autoencoder_loss, minutes=minutes, checkpoint=out / "autoencoder.pt", callback=redraw,
-        mixed_precision=_precision(), **settings,
+        mixed_precision=precision(), **settings,
     )  # fmt: skip
     save_curve(losses, out / "autoencoder.png")
     if len(losses) < picture_steps:
@@ -119,12 +119,12 @@ def emoji(
         with torch.no_grad():
             save_grid(average.parts.decode(z).sample.cpu(), out / f"words-{step:06d}.png", columns=8)
 
-    precision = _precision() if pick_device().type != "cpu" else "no"  # latents are small: bf16 gains a CPU nothing
+    quickest = precision() if pick_device().type != "cpu" else "no"  # latents are small: bf16 gains a CPU nothing
     model, losses = train(
         text_to_image(len(tokenizer), schedule), schedule, encode(average.parts, x), given=tokens, empty=empty,
         steps=word_steps, batch_size=64, peak_rate=1e-3, ema=0.9995, loss=velocity_loss, checkpoint=out / "words.pt",
         minutes=None if until is None else max(0.01, (until - time.monotonic()) / 60), callback=picture,
-        mixed_precision=precision, **settings,
+        mixed_precision=quickest, **settings,
     )  # fmt: skip
     save_curve(losses, out / "words.png")
     unused = kept_tokenizer(out / "tokenizer", captions)  # the other one remembers how it padded
@@ -132,7 +132,8 @@ def emoji(
     return losses
 
 
-def _precision() -> str:
+def precision() -> str:
+    """What `train` is told of mixed precision here: "bf16", "fp16" or "no", whichever is quickest."""
     return {torch.bfloat16: "bf16", torch.float16: "fp16", None: "no"}[half_precision(pick_device())]
 
 

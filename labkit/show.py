@@ -81,14 +81,16 @@ def finish(drawn: "Figure", alt: str, colours: int | None = None) -> None:
 
 
 def png(drawn: "Figure", colours: int | None = None) -> bytes:
-    """A figure as the bytes of a PNG file, with at most so many colours."""
+    """A figure as the bytes of a PNG file, with at most so many colours; a grey one is stored as grey."""
     from PIL import Image
 
     buffer, small = io.BytesIO(), io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=100)
-    if colours is None:
-        return buffer.getvalue()
-    plain = Image.open(buffer).convert("RGB").quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    plain = Image.open(buffer).convert("RGB")
+    if (grey := plain.convert("L")).convert("RGB").tobytes() == plain.tobytes():
+        plain = grey
+    elif colours is not None:
+        plain = plain.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     plain.save(small, format="PNG", optimize=True)
     return small.getvalue()
 

@@ -41,11 +41,18 @@ ROOMS["solvers"] = {"schedule", "reverse"}  # the steps that the one loop of sam
 ROOMS["sample"] |= {"solvers"}
 ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
-# joins rooms for `labkit evaluate`
 ROOMS["progress"] = set()  # the bar of every long loop
 for room in ("train", "sample", "baseline"):
     ROOMS[room] = ROOMS[room] | {"progress"}
-ROOMS["quality"] = {"baseline", "data", "evaluate", "model", "pretrained", "sample"}
+ROOMS["quality"] = {
+    "baseline",
+    "data",
+    "evaluate",
+    "fidelity",
+    "model",
+    "pretrained",
+    "sample",
+}  # for `labkit evaluate`
 ROOMS["classifier"] = {"device"}  # the judge whose features `evaluate` compares
 ROOMS["hub"] = set()  # why the Hub gives nothing, in words
 ROOMS["pretrained"] |= {"classifier", "hub", "painter", "recogniser", "text_to_image"}

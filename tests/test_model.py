@@ -91,6 +91,35 @@ def test_fast_computes_the_same(tiny: UNet) -> None:
     assert (quick.float() - slow).abs().max() < 0.05 * slow.abs().max()
 
 
+class Refuses(nn.Module):
+    """Stands in for a compiled network on a machine that cannot compile."""
+
+    def forward(self, z_t: Tensor, t: Tensor, return_dict: bool = True) -> tuple[Tensor]:
+        """As diffusers calls it."""
+        raise RuntimeError("Cannot find a working triton installation")
+
+
+def test_fast_says_what_it_did(tiny: UNet) -> None:
+    assert fast(tiny).how in ("channels_last", "channels_last, bfloat16")
+
+
+def test_fast_goes_on_where_compiling_fails_and_says_so(tiny: UNet) -> None:
+    quick, z_t = fast(tiny), noise(2, 1, 32, 32)
+    quick.how, quick.quick = f"{quick.how}, compiled", UNet(Refuses())
+    with torch.no_grad():
+        torch.testing.assert_close(quick(z_t, 7), fast(tiny)(z_t, 7))
+    assert quick.how.endswith(", not compiled (RuntimeError)")
+    assert quick.quick is tiny
+
+
+def test_fast_does_not_blame_the_compiler_for_a_bad_input(tiny: UNet) -> None:
+    quick = fast(tiny)
+    quick.how, quick.quick = "compiled", UNet(Refuses())
+    with pytest.raises(RuntimeError, match="channels"):
+        quick(noise(2, 3, 32, 32), 7)
+    assert quick.how == "compiled"
+
+
 def test_the_courses_unet_has_one_to_four_million_parameters() -> None:
     assert 1e6 < sum(part.numel() for part in fashion_unet().parameters()) < 4e6
 
