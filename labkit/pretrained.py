@@ -157,7 +157,8 @@ def text_to_image(
     without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
     """
     if not torch.cuda.is_available():
-        raise ModelUnavailable(f"{repository} is skipped: it needs a CUDA GPU and this machine has none; {BUNDLED}.")
+        instead = "use the bundled load_painter('emoji') instead"
+        raise ModelUnavailable(f"{repository} is skipped: it needs a CUDA GPU and this machine has none; {instead}.")
     from diffusers import AutoPipelineForText2Image
 
     with suppress(Exception):  # whatever is wrong with the Hub, `load_hub` says it

@@ -190,6 +190,8 @@ MIXED_MISTAKES = [
     Mistake("Only one factor has its root.", lambda a, b, u: (1 - u) * a + math.sqrt(u) * b, 0.5),
     Mistake("The factors are (1-u)² and u²; it is their roots' squares that must add up to 1.",
             lambda a, b, u: (1 - u) ** 2 * a + u**2 * b),
+    Mistake("The variance is kept, but b's part must have variance u; here it is sin²(πu/2).",
+            lambda a, b, u: math.cos(math.pi * u / 2) * a + math.sin(math.pi * u / 2) * b, 0.5),
 ]  # fmt: skip
 
 TASKS = (
