@@ -17,7 +17,8 @@ lint: set-up ## ruff on code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: set-up ## measure this machine and write the README's table (10 minutes or so)
+bench: set-up ## measure this machine beside its peers and write the README's table (half an hour)
+	-$(BIN)/python -m pip install --quiet --no-deps -r benchmarks/peers.txt
 	$(BIN)/python benchmarks/bench.py
 
 site: set-up ## build the course site in site/, to be read without network (RELEASE=1: the students')

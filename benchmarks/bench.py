@@ -2,7 +2,8 @@
 
 Every figure is a median over rounds with its smallest and largest value. Ratios are taken between commands that ran
 in turn in the same round, as a shared machine drifts. A notebook's memory is the largest sum over its pytest and
-kernel processes, looked at ten times a second.
+kernel processes, looked at many times a second. Peers are measured by `peers.py`; grading takes most of an hour and has
+a script of its own, `grading.py`: its figures are shown here if they come from this machine, and left out if not.
 """
 
 import json
@@ -105,16 +106,69 @@ def browser(rounds: int) -> dict[str, str]:
     }
 
 
+def ratios(above: list[float], below: list[float], unit: str = "times") -> str:
+    """Round by round, the one over the other."""
+    return spread([a / b for a, b in zip(above, below, strict=True)], unit)
+
+
+def drawing_beside_peers(rounds: int) -> dict[str, str]:
+    """The loop over bare calls of the network, and the course's sampling beside that of others, a batch size each."""
+    figures = {}
+    for batch, taken in json.loads(run("benchmarks/peers.py", "draw", str(rounds))[2].splitlines()[-1]).items():
+        batch = f"batch {batch}"
+        over = [100 * (a / b - 1) for a, b in zip(taken["sample"], taken["network"], strict=True)]
+        figures[f"what the loop adds to bare calls of the network, {batch}"] = spread(over, "%")
+        theirs = taken["DDPMPipeline"]
+        figures[f"images a second over diffusers' `DDPMPipeline`, {batch}"] = ratios(theirs, taken["sample"])
+        figures[f"the same with `fast(model)`, {batch}"] = ratios(theirs, taken["sample, fast"])
+        if "smalldiffusion" in taken:
+            name = f"images a second over smalldiffusion's `samples`, {batch}"
+            figures[name] = ratios(taken["smalldiffusion"], taken["sample, ddim"])
+    return figures
+
+
+def training_beside_peers(rounds: int) -> dict[str, str]:
+    """`labkit train fashion` against a plain loop on diffusers and accelerate, in steps a second."""
+    taken = json.loads(run("benchmarks/peers.py", "train", str(rounds))[2].splitlines()[-1])
+    ours = taken.pop("labkit train")
+    words = {"plain": "in float32, its default"}
+    return {
+        f"steps a second of `labkit train` over a plain loop {words.get(name, name.replace('plain, ', 'in '))}": ratios(
+            theirs, ours
+        )
+        for name, theirs in taken.items()
+    }
+
+
+def grading() -> dict[str, str]:
+    """What `grading.py` measured, if that was on this machine."""
+    found = json.loads((ROOT / "benchmarks" / "grading.json").read_text("utf8"))
+    if found.get("machine") != machine():
+        print(f"grading was measured on another machine ({found.get('machine')}) and is left out", file=sys.stderr)
+        return {}
+    ours, plain = found["labkit grade"], found["pytest --nbval-lax"]
+    beside = f"`pytest --nbval-lax` one by one ({plain['an_hour']:.0f}, {plain['copies']} copies)"
+    return {
+        f"`labkit grade`, {ours['copies']} copies": f"{ours['an_hour']:.0f} an hour, {found['times']:.1f} x {beside}",
+        "the grader's own memory, by quarter": f"{', '.join(map(str, ours['memory_mib_by_quarter']))} MiB",
+    }
+
+
 def machine() -> str:
     """The machine in words."""
-    memory = psutil.virtual_memory().total / 2**30
+    import torch
+
+    memory, instructions = psutil.virtual_memory().total / 2**30, torch.backends.cpu.get_cpu_capability()
+    bf16 = " with bf16" if torch.cpu._is_avx512_bf16_supported() else ""
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     cores, kind, python = os.cpu_count(), platform.machine(), platform.python_version()
-    return f"{cores} cores ({kind}), {memory:.0f} GiB, no GPU used, Python {python}"
+    return f"{cores} cores ({kind}, {instructions}{bf16}), {memory:.0f} GiB, {card}, Python {python}"
 
 
 def main(rounds: int = 3) -> None:
     """Measure everything, write benchmarks/results.json and the README's table."""
-    figures = imports(2 * rounds) | drawing(rounds) | browser(rounds) | notebooks(rounds)
+    figures = imports(2 * rounds) | drawing(rounds) | drawing_beside_peers(rounds) | training_beside_peers(rounds)
+    figures |= browser(rounds) | notebooks(rounds) | grading()
     result = {"machine": machine(), "rounds": rounds, "figures": figures}
     (ROOT / "benchmarks" / "results.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf8")
     rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 import psutil
+from bench import machine
 
 from labkit.course.release import release
 from labkit.exercises.cells import task_cells
@@ -95,7 +96,12 @@ def main(copies: int = 60, others: int = 60) -> None:
         paths = make_class(Path(temporary), copies)
         nbval = one_by_one(paths[:others])
         ours = graded(Path(temporary), copies)
-    result = {"labkit grade": ours, "pytest --nbval-lax": nbval, "times": ours["an_hour"] / nbval["an_hour"]}
+    result = {
+        "machine": machine(),
+        "labkit grade": ours,
+        "pytest --nbval-lax": nbval,
+        "times": ours["an_hour"] / nbval["an_hour"],
+    }
     (ROOT / "benchmarks" / "grading.json").write_text(json.dumps(result, indent=2) + "\n", "utf8")
     print(json.dumps(result, indent=2))
 

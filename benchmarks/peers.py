@@ -19,6 +19,7 @@ import torch
 
 import labkit
 from labkit import data
+from labkit.recipes import fashion_model, precision
 
 STEPS, BATCH, WARM, TIMED = 50, 64, 3, 12
 FOLDER = data.ROOT / "data" / "pretrained" / "fashion"
@@ -116,10 +117,10 @@ def draw(rounds: int) -> dict[str, dict[str, list[float]]]:
 def our_training(x: torch.Tensor, precision: str) -> float:
     """Seconds of TIMED steps of `labkit.train`, as `labkit train fashion` calls it."""
     schedule, marks = labkit.NoiseSchedule.linear(), []
-    model = labkit.UNet(labkit.fashion_unet().unet, schedule, velocity=True)
     labkit.train(
-        model, schedule, x, steps=WARM + TIMED, batch_size=BATCH, loss=labkit.velocity_loss, early=2.0, progress=False,
-        mixed_precision=precision, every=WARM, callback=lambda step, averaged: marks.append(time.perf_counter()),
+        fashion_model(schedule), schedule, x, steps=WARM + TIMED, batch_size=BATCH, loss=labkit.velocity_loss,
+        early=2.0, progress=False, mixed_precision=precision, every=WARM,
+        callback=lambda step, averaged: marks.append(time.perf_counter()),
     )  # fmt: skip
     return marks[-1] - marks[0]
 
@@ -165,8 +166,6 @@ def plain_training(x: torch.Tensor, precision: str) -> float:
 
 def train(rounds: int) -> dict[str, list[float]]:
     """Seconds of TIMED steps each, in turn: ours, and the plain loop in float32 (its default) and in our precision."""
-    from labkit.recipes import precision
-
     x, ours = data.fashion_mnist("train")[0], precision()
     calls = {"labkit train": lambda: our_training(x, ours), "plain": lambda: plain_training(x, "no")}
     if ours != "no":

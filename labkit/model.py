@@ -62,7 +62,7 @@ def fashion_unet(channels: tuple[int, ...] = (32, 48, 96, 96)) -> UNet:
         norm_num_groups=8,
         attention_head_dim=min(32, channels[-1]),
     )
-    return UNet(unet.to(memory_format=torch.channels_last))
+    return UNet(unet)
 
 
 class MLP(nn.Module):

@@ -44,6 +44,14 @@ SHOWN = (
 )
 
 
+def fashion_model(schedule: NoiseSchedule) -> UNet:
+    """The untrained U-Net that predicts v; channels_last on a GPU, as on a CPU its gradients take a sixth longer so."""
+    unet = fashion_unet().unet
+    if pick_device().type == "cuda":
+        unet.to(memory_format=torch.channels_last)
+    return UNet(unet, schedule, velocity=True)
+
+
 def fashion(
     out: Path,
     *,
@@ -59,7 +67,7 @@ def fashion(
     """
     torch.manual_seed(seed)
     schedule = NoiseSchedule.linear()
-    model = UNet(fashion_unet().unet, schedule, velocity=True)
+    model = fashion_model(schedule)
 
     def picture(step: int, averaged: torch.nn.Module) -> None:
         generator = torch.Generator().manual_seed(seed)
