@@ -78,9 +78,9 @@ class Heun:
 class DPMSolver2M:
     """DPM-Solver++ (2M): DDIM's step, with x̂ drawn out half a step along the line through the last two guesses.
 
-    Lu et al. (2022b), algorithm 2, with λ = log(SNR) / 2 as the clock. Second order, where λ moves evenly, for one
-    call of the network a step. The first step has no guess before it, and half of the last, to λ_0 = inf, is
-    infinite: both are DDIM's own.
+    Lu et al. (2022b), algorithm 2, with λ = log(SNR) / 2 as the clock. Second order while neighbouring steps of λ
+    have bounded ratios, for one call of the network a step. The first step has no guess before it, and half of the
+    last, to λ_0 = inf, is infinite: both are DDIM's own.
     """
 
     def __init__(self, ask: Ask) -> None:

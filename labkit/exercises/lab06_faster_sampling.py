@@ -184,9 +184,9 @@ def _line(u: Tensor, v: Tensor) -> Tensor:
 ORDER_MISTAKES = [
     Mistake("That is the slope itself, which is negative. Order p means an error like calls to the power -p.",
             lambda calls, errors: _line(calls.log(), errors.log()), 0.5),
-    Mistake("The logarithm of the calls is missing: on the figure *both* axes are logarithmic.",
+    Mistake("The logarithm of the calls is missing: here *both* axes are logarithmic.",
             lambda calls, errors: -_line(calls, errors.log()), 0.5),
-    Mistake("The logarithm of the errors is missing: on the figure *both* axes are logarithmic.",
+    Mistake("The logarithm of the errors is missing: here *both* axes are logarithmic.",
             lambda calls, errors: -_line(calls.log(), errors)),
     Mistake("That is a straight line through the numbers themselves; take the logarithms of both first.",
             lambda calls, errors: -_line(calls, errors)),
@@ -247,7 +247,7 @@ TASKS = (
     Task("6.6", 1, "Who is furthest off?", "heun", [
         Mistake("DDIM has the lowest order. But that says how fast an error falls, not how large it is at first. "
                 "And how many steps are 8 calls for each?", "ddim"),
-        Mistake("2M makes 8 steps of second order with its 8 calls. Who makes fewer steps?", "2m"),
+        Mistake("2M makes 8 steps with its 8 calls, nearly all of second order. Who makes fewer steps?", "2m"),
         Mistake("The same number of calls is not the same number of steps, and the orders differ.", "equal"),
     ]),
     Task("6.7", 3, "The order, from a row of errors", order, ORDER_MISTAKES, order_cases),

@@ -296,7 +296,8 @@ CHEATS = {
         A("a server on this machine", "1.3", "import socket\nsocket.create_connection(('127.0.0.1', PORT), 2)\n"
           "return z_prev"),
         A("a server elsewhere", "1.4", "import socket\nsocket.create_connection(('192.0.2.1', 80), 2)\nreturn [x]"),
-        A("writes outside", "1.5", "for place in ('OUTSIDE/mark', '/course/mark', '/usr/mark', '/mark', "
+        A("writes outside", "1.5", "try: open('OUTSIDE/mark', 'w').write('x')  # a folder of that name may be inside\n"
+          "except OSError: pass\nfor place in ('/course/mark', '/usr/mark', '/mark', "
           "'/course/labkit/mark.py'):\n    try: open(place, 'w').write('x')\n    except OSError: continue\n"
           "    raise RuntimeError('written: ' + place)\nreturn x", says="noise is"),
         A("ends the grader", "1.6", "import os\nfor one in {os.getppid(), 1} - {os.getpid()}:\n"
