@@ -146,14 +146,11 @@ def schedule_of(scheduler: Any) -> NoiseSchedule:
     return NoiseSchedule(scheduler.betas)
 
 
-def text_to_image(
-    repository: str, prompt: str, variant: str | None = None, revision: str | None = None, **settings: Any
-) -> Any:
-    """One PIL image drawn by a text-to-image model of the Hub on a CUDA GPU in float16.
+def text_to_image(repository: str, variant: str | None = None, revision: str | None = None) -> Any:
+    """A text-to-image pipeline of the Hub on a CUDA GPU in float16: `pipeline(prompt).images[0]` is a picture.
 
     variant: "fp16" where the repository stores such files (half the download); revision: the commit that
-    is meant, whatever comes later; settings: what the pipeline takes, such as num_inference_steps,
-    guidance_scale and generator. Says first how much will be read. Raises ModelUnavailable at once,
+    is meant, whatever comes later. Says first how much will be read. Raises ModelUnavailable at once,
     without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
     """
     if not torch.cuda.is_available():
@@ -165,8 +162,7 @@ def text_to_image(
         size = weights_size(repository, revision, variant) / 1e9
         print(f"{repository}: {size:.1f} GB of weights to read; the GPU needs room for them, and 2 GB more to draw.")
     how = {"variant": variant, "revision": revision, "torch_dtype": torch.float16}
-    pipeline = load_hub(repository, AutoPipelineForText2Image, **how)
-    return pipeline.to("cuda")(prompt, **settings).images[0]
+    return load_hub(repository, AutoPipelineForText2Image, **how).to("cuda")
 
 
 def load_hub(

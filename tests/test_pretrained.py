@@ -506,7 +506,7 @@ def test_text_to_image_without_a_gpu_says_so_and_asks_nobody(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(pretrained, "load_hub", lambda *_, **__: pytest.fail("it tried to download"))
     with pytest.raises(ModelUnavailable, match="owner/name is skipped: it needs a CUDA GPU") as error:
-        pretrained.text_to_image("owner/name", "a red shoe")
+        pretrained.text_to_image("owner/name")
     assert "\n" not in str(error.value)
 
 
@@ -522,5 +522,5 @@ def test_text_to_image_says_first_how_much_is_read_and_asks_for_the_revision(mon
 
     monkeypatch.setattr(pretrained, "load_hub", refuse)
     with pytest.raises(ModelUnavailable):
-        pretrained.text_to_image("owner/name", "a red shoe", variant="fp16", revision=COMMIT)
+        pretrained.text_to_image("owner/name", variant="fp16", revision=COMMIT)
     assert asked == [("owner/name", COMMIT, "fp16")] * 2
