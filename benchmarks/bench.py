@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -35,17 +36,21 @@ def run(*command: str) -> tuple[float, float, str]:
     """Seconds, largest memory in GiB and output of a command; the output must be that of a success."""
     started, peaks = time.perf_counter(), [0]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    process = psutil.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
     def watch() -> None:  # ten times a second: more often it would take part of a core from what is measured
         while process.poll() is None:
             peaks.append(_memory(process))
             time.sleep(0.1)
 
-    threading.Thread(target=watch, daemon=True).start()
-    output = process.stdout.read()
-    if process.wait():
-        raise SystemExit(f"{' '.join(command)} failed:\n{output[-2000:]}")
+    with tempfile.TemporaryFile("w+") as bars:  # a screen full of them says nothing, a traceback among them does
+        process = psutil.Popen(
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=bars, text=True
+        )
+        threading.Thread(target=watch, daemon=True).start()
+        output = process.stdout.read()
+        if process.wait():
+            bars.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{output[-2000:]}\n{bars.read()[-2000:]}")
     return time.perf_counter() - started, max(peaks) / 2**30, output
 
 
