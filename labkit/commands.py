@@ -7,7 +7,12 @@ import click
 
 @click.group()
 def train() -> None:
-    """Train one of the course's own models."""
+    """Train one of the course's own models.
+
+    On several GPUs or CPUs, here on 2, fashion and emoji share every batch out:
+
+    torchrun --standalone --nproc-per-node 2 -m labkit.cli train fashion
+    """
 
 
 @train.command()
@@ -22,7 +27,8 @@ def fashion(out: Path, steps: int, batch_size: int, minutes: float | None, seed:
 
     losses = recipes.fashion(out, steps=steps, batch_size=batch_size, minutes=minutes, seed=seed)
     loss = sum(losses[-100:]) / len(losses[-100:])
-    click.echo(f"{len(losses)} of {steps} steps done, loss {loss:.4f}; as a diffusers pipeline: {out / 'pipeline'}")
+    if recipes.is_first():
+        click.echo(f"{len(losses)} of {steps} steps done, loss {loss:.4f}; as a diffusers pipeline: {out / 'pipeline'}")
 
 
 @train.command()
@@ -36,7 +42,9 @@ def emoji(out: Path, minutes: float | None, **settings: int) -> None:
     from labkit import recipes
 
     losses = recipes.emoji(out, minutes=minutes, **settings)
-    click.echo(f"{len(losses)} steps of this stage done, loss {sum(losses[-100:]) / len(losses[-100:]):.4f}; see {out}")
+    loss = sum(losses[-100:]) / len(losses[-100:])
+    if recipes.is_first():
+        click.echo(f"{len(losses)} steps of this stage done, loss {loss:.4f}; see {out}")
 
 
 @train.command()

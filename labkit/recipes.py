@@ -4,6 +4,7 @@ It joins rooms (data, model, text_to_image, train, sample, store, show) for `lab
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -79,8 +80,8 @@ def fashion(
         loss=velocity_loss, early=2.0, minutes=minutes, checkpoint=out / "checkpoint.pt", callback=picture,
         every=1000, mixed_precision=precision(),
     )  # fmt: skip
-    save_pipeline(average, schedule, out / "pipeline")
-    save_curve(losses, out / "loss.png")
+    by_first(lambda: save_pipeline(average, schedule, out / "pipeline"))
+    by_first(lambda: save_curve(losses, out / "loss.png"))
     return losses
 
 
@@ -111,10 +112,11 @@ def emoji(
         loss=autoencoder_loss, minutes=minutes, checkpoint=out / "autoencoder.pt", callback=redraw,
         mixed_precision=precision(), **settings,
     )  # fmt: skip
-    save_curve(losses, out / "autoencoder.png")
+    by_first(lambda: save_curve(losses, out / "autoencoder.png"))
     if len(losses) < picture_steps:
         return losses
     standardise(average.parts, x)
+    by_first(lambda: kept_tokenizer(out / "tokenizer", captions))
     tokenizer = kept_tokenizer(out / "tokenizer", captions)
     tokens, empty = tokens_of(tokenizer, captions), tokens_of(tokenizer, [""])[0]
 
@@ -134,10 +136,24 @@ def emoji(
         minutes=None if until is None else max(0.01, (until - time.monotonic()) / 60), callback=picture,
         mixed_precision=quickest, **settings,
     )  # fmt: skip
-    save_curve(losses, out / "words.png")
+    by_first(lambda: save_curve(losses, out / "words.png"))
     unused = kept_tokenizer(out / "tokenizer", captions)  # the other one remembers how it padded
-    save_text_to_image(average.parts, model, unused, out / "pipeline")
+    by_first(lambda: save_text_to_image(average.parts, model, unused, out / "pipeline"))
     return losses
+
+
+def is_first() -> bool:
+    """Whether this process writes and prints: of several that train together (see `train`) one does."""
+    alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+    return alone or torch.distributed.get_rank() == 0
+
+
+def by_first(write: Callable[[], object]) -> None:
+    """Let one process call `write` while those that train with it wait."""
+    if is_first():
+        write()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def precision() -> str:

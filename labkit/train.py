@@ -1,12 +1,13 @@
 """The loss and the training loop; knows nothing of sampling, pictures or where weights are kept.
 
 The batch and the noise of step k are drawn from (seed, k) alone, so a run that was killed and resumed
-sees the same numbers as one that was not. accelerate does devices, mixed precision and several GPUs.
+sees the same numbers as one that was not. accelerate does devices, mixed precision and several processes,
+each of which takes its share of every batch.
 """
 
 import copy
 import functools
-import os
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from labkit.checkpoint import resume_run, save_run
 from labkit.device import pick_device
 from labkit.forward import diffuse
 from labkit.progress import bar
@@ -120,11 +122,11 @@ def train(
     given: (N, ...), what the model is told about each of them, as `model(z_t, t, given)`; empty: (...),
     what one in ten is told instead, so that it also learns to guess untold (Ho & Salimans 2022).
     early: how times are drawn, see `draw_batch`. ema: decay of the running average of the weights,
-    which is what is returned. minutes: stop then,
-    even if steps are left. checkpoint: a file that is written every `every` steps and at the end, and
-    resumed from if it exists. callback(step, averaged_model) is called every `every` steps: pictures
-    are drawn by the caller. mixed_precision: "no", "bf16" or "fp16". Raises ValueError for no data,
-    an impossible number, or a checkpoint that belongs to another model, and TypeError for integer images.
+    which is what is returned. minutes: stop then, after one step or more, even if steps are left.
+    checkpoint: a file that is written every `every` steps and at the end, and resumed from if it
+    exists. callback(step, averaged_model) is called as often, in one process: pictures are drawn by
+    the caller. mixed_precision: "no", "bf16" or "fp16". Raises ValueError for no data, an impossible
+    number, a batch that cannot be shared out, or a checkpoint of another model, and TypeError for integer images.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -132,24 +134,35 @@ def train(
     for name, value in {"steps": steps, "batch_size": batch_size, "every": every, "len(x)": len(x)}.items():
         if value < 1:
             raise ValueError(f"{name}={value}; give 1 or more")
+    for name, value in {"peak_rate": peak_rate, "early": early, "minutes": minutes}.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}; give a number above 0")
+    if not 0 <= ema <= 1:
+        raise ValueError(f"ema={ema}; give a number from 0 to 1")
     if given is not None and len(given) != len(x):
         raise ValueError(f"given has {len(given)} rows for {len(x)} images; give one for each")
     if not x.is_floating_point():
         raise TypeError(f"x is {x.dtype}; give a floating-point tensor (images in [-1, 1])")
-    if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
-        # an earlier run in this process may have used another precision or device
-        AcceleratorState._reset_state(reset_partial_state=True)
-    cpu = device is not None and pick_device(device).type == "cpu"
-    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=cpu)
+    if AcceleratorState._shared_state:
+        # an earlier run in this process may have used another precision or, if it was alone, device
+        AcceleratorState._reset_state(reset_partial_state=AcceleratorState().num_processes == 1)
+    accelerator = Accelerator(mixed_precision=mixed_precision, cpu=pick_device(device).type == "cpu")
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if min(batch_size, len(x)) % world:
+        wanted = f"give a multiple of {world}, so that all images count the same"
+        raise ValueError(f"batch_size={min(batch_size, len(x))} for {world} processes; {wanted}")
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
     average = copy.deepcopy(model).to(accelerator.device).requires_grad_(False)
     net, optimizer = accelerator.prepare(model, optimizer)
-    losses = _resume(checkpoint, accelerator.unwrap_model(net), average, optimizer)
-    weights, averages = list(accelerator.unwrap_model(net).parameters()), list(average.parameters())
-    started, rank, world = time.monotonic(), accelerator.process_index, accelerator.num_processes
+    parts = {"model": accelerator.unwrap_model(net), "average": average, "optimizer": optimizer}
+    if accelerator.scaler:
+        parts["scaler"] = accelerator.scaler
+    losses = resume_run(checkpoint, parts)
+    weights, averages = list(parts["model"].parameters()), list(average.parameters())
+    started, stop = time.monotonic(), len(losses) >= steps
     net.train()
     with bar("train", steps, done=len(losses), progress=progress and rank == 0) as shown:
-        while len(losses) < steps and (minutes is None or time.monotonic() - started < 60 * minutes):
+        while not stop:
             step = len(losses)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, peak_rate)
@@ -164,47 +177,18 @@ def train(
             optimizer.zero_grad()
             with torch.no_grad():  # the start is forgotten: a copy at first, then faster than later
                 torch._foreach_lerp_(averages, weights, 1 - min(ema, step / (9 + step)))
-            losses.append(accelerator.reduce(value.detach(), "mean").item())
+            late = minutes is not None and time.monotonic() - started >= 60 * minutes
+            # where one is late all stop: the others would wait for it without end
+            both = torch.stack([value.detach(), torch.full_like(value, late)])
+            mean, late = accelerator.reduce(both, "mean").tolist()
+            losses.append(mean)
+            stop = len(losses) >= steps or late > 0
             if step % 20 == 0:
                 shown.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}", refresh=False)
             shown.update()
-            if accelerator.is_main_process and (len(losses) % every == 0 or len(losses) == steps):
-                _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
+            if rank == 0 and (stop or len(losses) % every == 0):
+                save_run(checkpoint, parts, losses)
                 if callback:
                     callback(len(losses), average)
-    if accelerator.is_main_process:
-        _save(checkpoint, accelerator.unwrap_model(net), average, optimizer, losses)
+    accelerator.wait_for_everyone()  # the checkpoint is written
     return average.eval(), losses
-
-
-def _save(
-    path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object, losses: list[float]
-) -> None:
-    if path is None:
-        return
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "losses": losses,
-    }
-    torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
-
-
-def _resume(path: Path | str | None, model: nn.Module, average: nn.Module, optimizer: object) -> list[float]:
-    if path is None or not Path(path).is_file():
-        return []
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        return list(state["losses"])
-    except Exception as problem:
-        reason = str(problem).splitlines()[0]
-        raise ValueError(
-            f"{path} does not belong to this model and training ({reason}); remove it or name another"
-        ) from None

@@ -1,6 +1,7 @@
 """Sampling and training on CUDA, in three precisions, against the CPU; skipped where there is no GPU."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from labkit.model import UNet, fashion_unet, fast
 from labkit.sample import ancestral, ddim, sample
 from labkit.schedule import NoiseSchedule
 from labkit.solvers import DPMSolver2M, Heun
-from labkit.train import train
+from labkit.train import epsilon_loss, train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 SCHEDULE = NoiseSchedule.linear(100)
@@ -68,6 +69,22 @@ def test_training_in_three_precisions(name: str) -> None:
     assert len(losses) == 6
     assert all(math.isfinite(value) for value in losses)
     assert all(part.device.type == "cuda" and part.isfinite().all() for part in model.parameters())
+
+
+def test_a_killed_run_in_fp16_goes_on_with_its_scale(tmp_path: Path) -> None:
+    """The scale falls in the first steps, where gradients overflow; started again at 65,536 it would skip steps."""
+    x = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    how = {"steps": 6, "batch_size": 8, "mixed_precision": "fp16", "device": "cuda", "progress": False}
+    _, losses = train(network(), SCHEDULE, x, loss=_huge, **how)
+    _, first = train(network(), SCHEDULE, x, loss=_huge, minutes=1e-9, checkpoint=tmp_path / "run.pt", **how)
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["scaler"]["scale"] < 2**16
+    _, joined = train(network(), SCHEDULE, x, loss=_huge, checkpoint=tmp_path / "run.pt", **how)
+    assert len(first) == 1
+    assert joined == pytest.approx(losses, rel=1e-3)
+
+
+def _huge(*batch: object) -> torch.Tensor:
+    return 1e4 * epsilon_loss(*batch)
 
 
 def test_a_table_lookup_meets_tensors_on_the_gpu() -> None:

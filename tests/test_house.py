@@ -42,6 +42,8 @@ ROOMS["sample"] |= {"solvers"}
 ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 ROOMS["progress"] = set()  # the bar of every long loop
+ROOMS["checkpoint"] = set()  # a training run on disk
+ROOMS["train"] |= {"checkpoint"}
 for room in ("train", "sample", "baseline"):
     ROOMS[room] = ROOMS[room] | {"progress"}
 ROOMS["quality"] = {

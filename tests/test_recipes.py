@@ -31,13 +31,16 @@ def run(*words):
 
 
 def test_a_run_of_fashion_leaves_a_pipeline_a_curve_and_samples_and_goes_on(tmp_path):
-    out = tmp_path / "fashion"
-    assert "2 of 2 steps done" in run("fashion", "--out", out, "--steps", 2, "--batch-size", 4)
-    first = torch.load(out / "checkpoint.pt", weights_only=True)["losses"]
+    """Cut short after a step and gone on, it has the later losses and the pictures of one that was left alone."""
+    alone, out = tmp_path / "alone", tmp_path / "fashion"
+    assert "3 of 3 steps done" in run("fashion", "--out", alone, "--steps", 3, "--batch-size", 4)
+    assert "1 of 3 steps done" in run("fashion", "--out", out, "--steps", 3, "--batch-size", 4, "--minutes", 1e-9)
     assert "3 of 3 steps done" in run("fashion", "--out", out, "--steps", 3, "--batch-size", 4)
-    assert torch.load(out / "checkpoint.pt", weights_only=True)["losses"][:2] == first
+    losses = [torch.load(folder / "checkpoint.pt", weights_only=True)["losses"] for folder in (alone, out)]
+    assert losses[0] == losses[1]
+    assert (alone / "samples-000003.png").read_bytes() == (out / "samples-000003.png").read_bytes()
     assert {path.name for path in out.iterdir()} == {
-        "checkpoint.pt", "loss.png", "pipeline", "samples-000002.png", "samples-000003.png",
+        "checkpoint.pt", "loss.png", "pipeline", "samples-000001.png", "samples-000003.png",
     }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -181,6 +181,23 @@ def test_a_killed_run_goes_on_exactly(tmp_path: Path) -> None:
     assert torch.equal(weights(resumed), weights(whole))
 
 
+def test_a_killed_unet_in_bf16_goes_on_exactly(tmp_path: Path) -> None:
+    x = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def unet(**options: object) -> tuple[nn.Module, list[float]]:
+        torch.manual_seed(0)
+        settings = {"x": x, "steps": 6, "batch_size": 4, "every": 3, "mixed_precision": "bf16", **options}
+        return run(fashion_unet((8, 16, 16)), **settings)
+
+    whole, losses = unet()
+    with pytest.raises(Killed):
+        unet(checkpoint=tmp_path / "run.pt", callback=killer(3))
+    resumed, joined = unet(checkpoint=tmp_path / "run.pt")
+    assert joined == losses
+    assert len(losses) == 6
+    assert torch.equal(weights(resumed), weights(whole))
+
+
 def test_a_kill_between_checkpoints_repeats_the_lost_steps(tmp_path: Path) -> None:
     whole, losses = run()
     calls = []
@@ -211,6 +228,14 @@ def test_minutes_stop_in_time_and_the_run_goes_on(tmp_path: Path) -> None:
     _, more = run(steps=100_000, minutes=0.005, checkpoint=tmp_path / "run.pt")
     assert len(more) > len(losses)
     assert more[: len(losses)] == losses
+
+
+def test_the_shortest_time_is_one_step_and_a_run_in_such_steps_is_the_same(tmp_path: Path) -> None:
+    whole, losses = run(steps=3)
+    for done in (1, 2, 3):
+        model, some = run(steps=3, minutes=1e-9, checkpoint=tmp_path / "run.pt")
+        assert some == losses[:done]
+    assert torch.equal(weights(model), weights(whole))
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.9])
@@ -298,6 +323,19 @@ def test_another_precision_in_the_same_process() -> None:
 def test_impossible_numbers_are_refused(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{name}={value}; give 1 or more"):
         run(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["peak_rate", "early", "minutes"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_numbers_that_must_be_above_0_are(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value}; give a number above 0"):
+        run(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-1.0, 2.0, math.nan])
+def test_a_decay_that_is_none_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=f"ema={value}; give a number from 0 to 1"):
+        run(ema=value)
 
 
 def test_no_data_is_refused() -> None:
