@@ -8,6 +8,10 @@ from typing import Any
 import torch
 
 
+class WrongCheckpoint(ValueError):
+    """A file is no checkpoint of this model and training; the message says which, and what to do."""
+
+
 def save_run(path: Path | str | None, parts: Mapping[str, Any], losses: list[float]) -> None:
     """Write the state of each part (a network, an optimizer, ...) and the losses: at once or not at all.
 
@@ -26,7 +30,7 @@ def resume_run(path: Path | str | None, parts: Mapping[str, Any]) -> list[float]
     """Give each part its state in the file and return the losses; [], and nothing is touched, where there is no file.
 
     A "scaler" may be absent from the file: in float32 and bf16, where a run may have begun, there is none. Raises
-    ValueError where the file is damaged or of other parts.
+    WrongCheckpoint where the file is damaged or of other parts.
     """
     if path is None or not Path(path).is_file():
         return []
@@ -37,7 +41,7 @@ def resume_run(path: Path | str | None, parts: Mapping[str, Any]) -> list[float]
                 part.load_state_dict(state[name])
         return list(state["losses"])
     except Exception as problem:
-        reason = str(problem).splitlines()[0]
-        raise ValueError(
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise WrongCheckpoint(
             f"{path} does not belong to this model and training ({reason}); remove it or name another"
         ) from None

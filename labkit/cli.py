@@ -4,11 +4,25 @@ from pathlib import Path
 
 import click
 
+from labkit.checkpoint import WrongCheckpoint
 from labkit.commands import evaluate, train
+from labkit.data import DataError
 from labkit.exercises.commands import carry
+from labkit.hub import ModelUnavailable
 
 
-@click.group()
+class Commands(click.Group):
+    """Commands that say in one sentence which file or model is at fault; a mistake in labkit keeps its traceback."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(context)
+        except (DataError, ModelUnavailable, WrongCheckpoint) as problem:
+            raise click.ClickException(str(problem)) from None
+
+
+@click.group(cls=Commands)
 def main() -> None:
     """The lab course on diffusion models: check this machine, train the course's models, measure them."""
 

@@ -83,6 +83,37 @@ def test_doctor_fails_where_a_folder_is_not_listed_at_all(tree):
     assert "01: cannot run, data/fashion-mnist is missing" in output
 
 
+@pytest.mark.parametrize("content", [None, "no list"])
+@pytest.mark.parametrize("words", [["doctor"], ["train", "fashion"], ["train", "emoji"], ["evaluate"]], ids="-".join)
+def test_a_bad_list_of_files_is_one_sentence_and_no_traceback(tree, words, content):
+    listed = tree / "data" / "SHA256SUMS"
+    listed.unlink() if content is None else listed.write_text(content)
+    result = CliRunner().invoke(cli.main, words)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    bad = "missing" if content is None else "damaged: give lines of a SHA-256 and a name"
+    assert result.stderr == f"Error: data/SHA256SUMS is {bad}; restore it with: git checkout -- data/SHA256SUMS\n"
+
+
+@pytest.mark.parametrize("harm", ["damaged", "missing"])
+def test_a_bad_file_is_one_sentence_and_no_traceback(tree, harm):
+    path = tree / "data" / FILES[0]
+    path.write_bytes(b"flipped") if harm == "damaged" else path.unlink()
+    result = CliRunner().invoke(cli.main, ["train", "fashion", "--out", str(tree / "runs")])
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: data/{FILES[0]} is {harm}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_mistake_in_the_program_keeps_its_traceback(tree, monkeypatch):
+    def mistaken():
+        raise ValueError("too many values to unpack")
+
+    monkeypatch.setattr(room, "examine", mistaken)
+    assert isinstance(CliRunner().invoke(cli.main, ["doctor"]).exception, ValueError)
+
+
 def test_doctor_fails_where_a_package_or_memory_is_missing(tree, monkeypatch):
     monkeypatch.setattr(room, "PACKAGES", ("labkit", "surely-not-there"))
     code, output = doctor()

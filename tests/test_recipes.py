@@ -49,6 +49,16 @@ def test_a_run_of_fashion_leaves_a_pipeline_a_curve_and_samples_and_goes_on(tmp_
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
 
 
+def test_a_checkpoint_of_another_model_is_one_sentence_and_no_traceback(tmp_path):
+    torch.save({"model": {"weight": torch.zeros(3)}}, tmp_path / "checkpoint.pt")
+    done = CliRunner().invoke(main, ["train", "fashion", "--out", str(tmp_path)])
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {tmp_path / 'checkpoint.pt'} does not belong to this model and training")
+    assert done.stderr.endswith("remove it or name another\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_the_judge_is_written_and_scored(tmp_path):
     output = run("classifier", "--out", tmp_path, "--epochs", 1)
     share = float(output.split("%")[0])
