@@ -12,8 +12,19 @@ def gaussian_samples(
     """n samples of QDA fitted to images x: a Gaussian a class, own covariance (`pooled`: LDA, a common one).
 
     The baseline that a diffusion model must beat; slide "Diffusion model". Classes are drawn by their
-    shares; returns (n, ...), clamped to [-1, 1].
+    shares; returns (n, ...), clamped to [-1, 1]. Raises ValueError for images, labels or an n that cannot be, and for
+    a class of one image (two in all for `pooled`), as one has no covariance.
     """
+    if n < 1:
+        raise ValueError(f"n={n}; draw 1 or more")
+    if not x.is_floating_point():
+        raise TypeError(f"x is {x.dtype}; give floating-point images in [-1, 1]")
+    if x.ndim < 2 or labels.shape != x.shape[:1] or labels.dtype != torch.int64 or (labels < 0).any():
+        given = f"labels are {labels.dtype} of shape {tuple(labels.shape)} for images of shape {tuple(x.shape)}"
+        raise ValueError(f"{given}; give one int64 label, 0 or more, for each image")
+    sizes = [len(x)] if pooled else labels.unique(return_counts=True)[1].tolist()
+    if min(sizes, default=0) < 2:
+        raise ValueError(f"{len(x)} images in {len(sizes)} classes; give 2 or more of each class")
     flat, drawn = x.flatten(1).double(), torch.empty(n, x[0].numel(), dtype=torch.float64)
     counts = torch.bincount(labels)
     classes = torch.multinomial(counts.double(), n, replacement=True, generator=generator)

@@ -26,12 +26,20 @@ class Classifier(nn.Module):
         self.head = nn.Linear(widths[-1], 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images (B, 1, 32, 32) to (B, 64)."""
+        """Images (B, 1, 32, 32) to (B, 64); ValueError for what is no image."""
+        check_images(x, 1)
         return self.body(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 1, 32, 32) to scores (B, 10)."""
-        return self.head(self.body(x))
+        return self.head(self.features(x))
+
+
+def check_images(x: Tensor, channels: int) -> None:
+    """Raise ValueError unless x is (B, channels, H, W), floating-point, with B of 1 or more."""
+    if x.ndim != 4 or x.shape[1] != channels or not len(x) or not x.is_floating_point():
+        given = f"images are {x.dtype} of shape {tuple(x.shape)}"
+        raise ValueError(f"{given}; give (B, {channels}, H, W), B of 1 or more, as floats in [-1, 1]")
 
 
 def train_classifier(

@@ -18,9 +18,8 @@ def pick_device(device: torch.device | str | None = None) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ValueError(
-            f"device={device!r} is not available here; use 'cpu', or None to pick the best there is"
-        ) from None
+        instead = "use 'cpu', or None to pick the best there is"
+        raise ValueError(f"device={device!r} is not available here; {instead}") from None
     return chosen
 
 

@@ -29,12 +29,8 @@ class GaussianMixture:
             raise ValueError(f"weight, mean, std have shapes {shapes}; give (K,), (K,) or (K, D), and (K,)")
         if len(mean) != len(weight):
             raise ValueError(f"weight, mean, std have shapes {shapes}; they must agree on K")
-        for name, part, good in (
-            ("weight", weight, weight > 0),
-            ("mean", mean, mean.isfinite()),
-            ("std", std, std > 0),
-        ):
-            if not (good & part.isfinite()).all():
+        for name, part in {"weight": weight, "mean": mean, "std": std}.items():
+            if not part.isfinite().all() or (name != "mean" and part.min() <= 0):
                 raise ValueError(f"{name}={part.tolist()}; give finite values (weight and std above 0)")
         self.weight, self.mean, self.std = weight / weight.sum(), mean, std
 
@@ -88,9 +84,7 @@ def exact_reverse(mixture: GaussianMixture, schedule: NoiseSchedule, z_t: float,
     in closed form; float64, (G,). Raises ValueError for a mixture of points or a t outside 1..T.
     """
     if mixture.mean.ndim != 1:
-        raise ValueError(
-            f"the mixture has means of shape {tuple(mixture.mean.shape)}; exact_reverse needs numbers, (K,)"
-        )
+        raise ValueError(f"means of shape {tuple(mixture.mean.shape)}; exact_reverse needs numbers, (K,)")
     t = int(check_time(t, schedule.T))
     grid, z_t = torch.as_tensor(grid, dtype=torch.float64), torch.as_tensor(z_t, dtype=torch.float64)
     beta = schedule.beta[t]

@@ -7,7 +7,7 @@ nothing of networks or of diffusion.
 import torch
 from torch import Tensor
 
-from labkit.evaluate import frechet_distance
+from labkit.evaluate import check_rows, frechet_distance
 
 
 def precision_recall(drawn: Tensor, real: Tensor, k: int = 3) -> tuple[float, float]:
@@ -19,7 +19,7 @@ def precision_recall(drawn: Tensor, real: Tensor, k: int = 3) -> tuple[float, fl
     """
     if k < 1:
         raise ValueError(f"k={k}; give 1 or more neighbours")
-    _check(drawn, real, more_than=k)
+    check_rows(drawn, real, more_than=k)
     return _share_among(drawn, real, k), _share_among(real, drawn, k)
 
 
@@ -30,7 +30,7 @@ def frechet_by_parts(a: Tensor, b: Tensor, parts: int = 4) -> Tensor:
     of a distance is inverse to the number of samples. The rows must stand in random order (shuffle images that are
     sorted by class). Raises ValueError where a part would have no more than D rows.
     """
-    _check(a, b, more_than=a.shape[-1] * parts)
+    check_rows(a, b, more_than=a.shape[-1] * parts)
     means = []
     for m in range(1, parts + 1):
         pairs = zip(a.tensor_split(m), b.tensor_split(m), strict=True)
@@ -49,7 +49,7 @@ def frechet_limit(a: Tensor, b: Tensor, parts: int = 4) -> tuple[float, float]:
     """
     if parts < 2:
         raise ValueError(f"parts={parts}; a line needs 2 or more")
-    _check(a, b, more_than=a.shape[-1] * parts * 10 // 9 + 1)  # a tenth is left out for the error
+    check_rows(a, b, more_than=a.shape[-1] * parts * 10 // 9 + 1)  # a tenth is left out for the error
     m = torch.arange(1, parts + 1, dtype=torch.float64) - (parts + 1) / 2
 
     def limit(a: Tensor, b: Tensor) -> float:
@@ -69,8 +69,8 @@ def nearest_ratio(x: Tensor, reference: Tensor) -> Tensor:
     distance 0. ValueError below two references or for shapes that do not fit.
     """
     x, reference = x.flatten(1), reference.flatten(1)
-    _check(x, reference, more_than=0)
-    _check(reference, reference, more_than=1)
+    check_rows(x, reference, more_than=0)
+    check_rows(reference, reference, more_than=1)
     parts = [torch.cdist(part, reference).topk(2, largest=False).values for part in x.split(250)]
     first, second = torch.cat(parts).T
     return torch.where(second > 0, first / second, 1.0)
@@ -92,11 +92,3 @@ def _share_among(points: Tensor, members: Tensor, k: int) -> float:
     reach = torch.cat(reach)[:, -1]  # k + 1, as each is its own nearest
     among = [(torch.cdist(part, members) <= reach).any(1) for part in points.split(1000)]
     return torch.cat(among).double().mean().item()
-
-
-def _check(a: Tensor, b: Tensor, more_than: int) -> None:
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) <= more_than:
-        raise ValueError(
-            f"features have shapes {tuple(a.shape)} and {tuple(b.shape)}; "
-            f"give (N, D) and (M, D) with N and M above {more_than}"
-        )

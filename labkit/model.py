@@ -47,9 +47,12 @@ def fashion_unet(channels: tuple[int, ...] = (32, 48, 96, 96)) -> UNet:
     channels: the width at 32x32, 16x16, 8x8, ... pixels, each a multiple of 8. The default has 2.5
     million parameters; it is narrow where the pictures are large, because that is where time goes,
     and it looks at all of the picture at once where that is cheap, so that both sleeves fit one coat.
+    Raises ValueError for no width, more than five, or one that is no multiple of 8.
     """
     from diffusers import UNet2DModel
 
+    if not 1 <= len(channels) <= 5 or any(width < 8 or width % 8 for width in channels):
+        raise ValueError(f"channels={tuple(channels)}; give one to five multiples of 8, such as (8, 16, 16)")
     down = ["AttnDownBlock2D" if 32 >> level == 8 else "DownBlock2D" for level in range(len(channels))]
     unet = UNet2DModel(
         sample_size=32,
@@ -60,7 +63,7 @@ def fashion_unet(channels: tuple[int, ...] = (32, 48, 96, 96)) -> UNet:
         down_block_types=down,
         up_block_types=[block.replace("Down", "Up") for block in reversed(down)],
         norm_num_groups=8,
-        attention_head_dim=min(32, channels[-1]),
+        attention_head_dim=min(32, *channels[2:3], channels[-1]),
     )
     return UNet(unet)
 
@@ -68,11 +71,14 @@ def fashion_unet(channels: tuple[int, ...] = (32, 48, 96, 96)) -> UNet:
 class MLP(nn.Module):
     """A small network for points: `model(z_t, t)` with z_t (B,) or (B, D), for 1-D and 2-D worlds.
 
-    T: the schedule's length, so that t/T reaches it as sines and cosines; hidden: the width.
+    T: the schedule's length, so that t/T reaches it as sines and cosines; hidden: the width. Raises
+    ValueError for a number below 1, or points of another dimension.
     """
 
     def __init__(self, dim: int, T: int, hidden: int = 128) -> None:
         super().__init__()
+        if min(dim, T, hidden) < 1:
+            raise ValueError(f"dim={dim}, T={T}, hidden={hidden}; give 1 or more each")
         self.dim, self.T = dim, T
         self.register_buffer("frequency", math.pi * 2.0 ** torch.arange(6))
         self.net = nn.Sequential(
@@ -82,6 +88,8 @@ class MLP(nn.Module):
 
     def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
         """The guess ε̂, of the shape of z_t."""
+        if (z_t.shape[1:] or (1,)) != (self.dim,):
+            raise ValueError(f"z_t has shape {tuple(z_t.shape)}; give (B, {self.dim}){', or (B,)' * (self.dim == 1)}")
         z = z_t.reshape(-1, self.dim)
         u = torch.as_tensor(t, device=z.device).expand(len(z)).to(z.dtype) / self.T
         angle = u[:, None] * self.frequency

@@ -118,9 +118,8 @@ def _quietly() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_says
     from transformers.utils import logging as transformers_says
 
-    both = [
-        (says, says.get_verbosity(), says.is_progress_bar_enabled()) for says in (diffusers_says, transformers_says)
-    ]
+    libraries = (diffusers_says, transformers_says)
+    both = [(says, says.get_verbosity(), says.is_progress_bar_enabled()) for says in libraries]
     for says, _, _ in both:
         says.set_verbosity_error()
         says.disable_progress_bar()
@@ -188,16 +187,13 @@ def load_hub(
             if answered(error, HfHubHTTPError):
                 raise
             unreachable = error
-        cached = {"local_files_only": unreachable is not None}
-        listed = hf_hub_download(repository, "model_index.json", revision=revision, **cached)
+        which = {"revision": revision, "local_files_only": unreachable is not None}
+        listed = hf_hub_download(repository, "model_index.json", **which)
         index = json.loads(Path(listed).read_text("utf8"))
         if network and index.get("unet", [None])[-1] != network:
-            raise ModelUnavailable(
-                f"{repository} is a {index.get('_class_name')}, not an unconditional DDPM; {BUNDLED}."
-            )
-        folder = DiffusionPipeline.download(
-            repository, variant=kwargs.get("variant"), revision=revision, **rules, **cached
-        )
+            kind = index.get("_class_name")
+            raise ModelUnavailable(f"{repository} is a {kind}, not an unconditional DDPM; {BUNDLED}.")
+        folder = DiffusionPipeline.download(repository, variant=kwargs.get("variant"), **which, **rules)
         check_blobs(repository, Path(folder))
         return pipeline_class.from_pretrained(folder, local_files_only=True, **rules, **kwargs)
     except ModelUnavailable:

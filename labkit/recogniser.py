@@ -6,6 +6,7 @@ Its features say which emoji a drawn picture is nearest to. It knows nothing of 
 import torch
 from torch import Tensor, nn
 
+from labkit.classifier import check_images
 from labkit.device import half_precision
 
 SIZE = 128  # numbers in a feature
@@ -23,7 +24,8 @@ class Recogniser(nn.Module):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 16, SIZE))
 
     def features(self, x: Tensor) -> Tensor:
-        """Pictures (B, 3, 64, 64) in [-1, 1] to (B, 128), each of length 1."""
+        """Pictures (B, 3, 64, 64) in [-1, 1] to (B, 128), each of length 1; ValueError for what is no picture."""
+        check_images(x, 3)
         return nn.functional.normalize(self.body(x).float(), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -149,9 +149,7 @@ def _check_readable(drawn: "Figure") -> None:
     for words in drawn.findobj(Text):
         size, text = words.get_fontsize(), words.get_text().strip()
         if text and words.get_visible() and size < SMALLEST:
-            raise ValueError(
-                f"{text!r} is drawn at {size:g} points; give {SMALLEST} or more: the last row reads it, too"
-            )
+            raise ValueError(f"{text!r} is drawn at {size:g} points; give {SMALLEST} or more: the last row reads it")
     titles = [words for ax in drawn.axes for words in (ax.title, ax.xaxis.label, ax.yaxis.label)]
     for words in [*drawn.texts, *titles]:
         text, box = words.get_text().strip(), words.get_window_extent()

@@ -1,8 +1,7 @@
 """The loss and the training loop; knows nothing of sampling, pictures or where weights are kept.
 
 The batch and the noise of step k are drawn from (seed, k) alone, so a run that was killed and resumed
-sees the same numbers as one that was not. accelerate does devices, mixed precision and several processes,
-each of which takes its share of every batch.
+sees the same numbers as one that was not. accelerate does devices, mixed precision and several processes.
 """
 
 import copy
