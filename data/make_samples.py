@@ -1,8 +1,8 @@
-"""Makes data/samples: 128 images of the bundled model at each number of steps, for lab 04.
+"""Makes data/samples: 128 images of the bundled model at each number of steps for lab 04, and 600 of 2M for lab 07.
 
 Image i comes from the generator with seed i, so that any one of them can be made anew (a test does it).
-Run it after training: `python data/make_samples.py`, or with the numbers of steps that are wanted; all of
-them take about a quarter of an hour on 2 cores.
+Run it after training: `python data/make_samples.py`, or with what is wanted of it, as in `make_samples.py 50 2M`;
+all of it takes about a quarter of an hour on 2 cores.
 """
 
 import json
@@ -11,26 +11,35 @@ import time
 
 import torch
 
-from labkit import load_pretrained, sample
+from labkit import DPMSolver2M, load_pretrained, quadratic_times, sample
 from labkit.data import ROOT
 from labkit.show import save_grid
 
-COUNT, BATCH, STEPS = 128, 64, (1, 2, 5, 10, 50, 250, 1000)
+COUNT, BATCH, STEPS = 128, 64, (5, 10, 50, 250, 1000)
+MANY, CALLS = 600, 10  # lab 07: images, and calls of 2M at quadratic times for each
 CARD = 250  # those steps make the picture of the model card and of the README
 
 
-def draw(model: torch.nn.Module, steps: int, first: int, last: int) -> torch.Tensor:
-    """Images first..last-1 by the lecture's ancestral step, in float32."""
+def draw(model: torch.nn.Module, steps: int | str, first: int, last: int) -> torch.Tensor:
+    """Images first..last-1 by the lecture's ancestral step, or by 2M, in float32."""
+    times = quadratic_times(model.schedule, CALLS) if steps == "2M" else steps
+    solver = {"solver": DPMSolver2M} if steps == "2M" else {}
     generators = [torch.Generator().manual_seed(i) for i in range(first, last)]
-    return sample(model, model.schedule, (last - first, 1, 32, 32), steps=steps, generator=generators, device="cpu")
+    shape = (last - first, 1, 32, 32)
+    return sample(model, model.schedule, shape, steps=times, generator=generators, device="cpu", **solver)
 
 
-def main(wanted: list[int]) -> None:
-    """Write one PNG of 16 by 8 images for each number of steps, and the seconds an image took."""
+def main(wanted: list[int | str]) -> None:
+    """Write one PNG of small images for each number of steps, and the seconds an image took."""
     model, folder = load_pretrained("fashion", "cpu"), ROOT / "data" / "samples"
+    if "2M" in wanted:
+        x = torch.cat([draw(model, "2M", i, min(i + BATCH, MANY)) for i in range(0, MANY, BATCH)])
+        save_grid(x, folder / "many-2M.png", columns=30)
     record = folder / "seconds.json"
     seconds = json.loads(record.read_text("utf8"))["seconds_an_image"] if record.exists() else {}
     for steps in wanted:
+        if steps == "2M":
+            continue
         started = time.perf_counter()
         x = torch.cat([draw(model, steps, i, i + BATCH) for i in range(0, COUNT, BATCH)])
         seconds[str(steps)] = round((time.perf_counter() - started) / COUNT, 4)
@@ -43,4 +52,4 @@ def main(wanted: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or list(STEPS))
+    main([word if word == "2M" else int(word) for word in sys.argv[1:]] or [*STEPS, "2M"])

@@ -40,23 +40,23 @@ def fashion_mnist(split: str = "train") -> tuple[Tensor, Tensor]:
 
 
 def stored_steps() -> list[int]:
-    """The numbers of steps for which `stored_samples` has images."""
+    """The numbers of ancestral steps for which `stored_samples` has images."""
     return sorted(int(name[16:-4]) for name in checksums() if name.startswith("samples/fashion-"))
 
 
-def stored_samples(steps: int) -> Tensor:
-    """The 128 images that the bundled model drew in `steps` steps: (128, 1, 32, 32) float32 in [-1, 1].
+def stored_samples(steps: int | str) -> Tensor:
+    """Images (N, 1, 32, 32) float32 in [-1, 1] that the bundled model drew beforehand (data/make_samples.py).
 
-    data/make_samples.py made them, image i from the generator with seed i. Raises ValueError for a
-    number of steps that is not stored and DataError for a missing or damaged file.
+    steps: N = 128 by that many ancestral steps, or "2M": N = 600 by 10 calls of 2M (lab 06); image i comes from the
+    generator with seed i. Raises ValueError for what is not stored and DataError for a missing or damaged file.
     """
     from PIL import Image
 
-    if steps not in stored_steps():
-        raise ValueError(f"steps={steps!r} is not stored; use one of {stored_steps()}")
-    raw = bytearray(Image.open(verified(f"samples/fashion-{steps}.png")).tobytes())
-    grid = torch.frombuffer(raw, dtype=torch.uint8).reshape(8, 32, 16, 32)
-    return grid.transpose(1, 2).reshape(128, 1, 32, 32).float() / 127.5 - 1
+    if steps not in [*stored_steps(), "2M"]:
+        raise ValueError(f"steps={steps!r} is not stored; use one of {stored_steps()} or '2M'")
+    grid = Image.open(verified(f"samples/{'many' if steps == '2M' else 'fashion'}-{steps}.png"))
+    raw = torch.frombuffer(bytearray(grid.tobytes()), dtype=torch.uint8).reshape(grid.height // 32, 32, -1, 32)
+    return raw.transpose(1, 2).reshape(-1, 1, 32, 32).float() / 127.5 - 1
 
 
 def emoji(split: str = "all") -> tuple[Tensor, list[str]]:

@@ -1,5 +1,6 @@
 """Writes trained models as diffusers pipelines, whole or not at all; knows nothing of how they were trained."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,9 @@ def _write(pipeline: Any, folder: Path) -> Path:
         for written in Path(temporary).glob("text_encoder/config.json"):
             # transformers loads in the dtype that is written here, diffusers in float32: all parts must be of one
             written.write_text(written.read_text("utf8").replace('"dtype": "float16"', '"dtype": "float32"'), "utf8")
+        for written in Path(temporary).glob("tokenizer/tokenizer.json"):  # indented it is twice as long
+            compact = json.dumps(json.loads(written.read_text("utf8")), ensure_ascii=False, separators=(",", ":"))
+            written.write_text(compact, "utf8")
         files = [path.relative_to(temporary) for path in Path(temporary).rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda file: file.name == "model_index.json"):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
 """evaluate: the Fréchet distance on cases with known answers, copies caught, and the bundled classifier and samples."""
 
+import runpy
+
 import pytest
 import torch
 
-from labkit import data, evaluate, gaussian_samples, load_classifier, load_pretrained, sample
+from labkit import data, evaluate, gaussian_samples, load_classifier, load_pretrained
 
 
 def test_the_distance_of_two_gaussians_is_the_closed_form():
@@ -85,11 +87,10 @@ def test_the_stored_samples_are_closer_to_real_images_than_qda_and_show_all_clas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [10, 1000])
-def test_a_stored_sample_is_made_anew_from_its_seed(steps: int):
-    model = load_pretrained("fashion", "cpu")
-    generator = [torch.Generator().manual_seed(5)]
-    x = sample(model, model.schedule, (1, 1, 32, 32), steps=steps, generator=generator, device="cpu", progress=False)
+@pytest.mark.parametrize("steps", [10, 1000, "2M"])
+def test_a_stored_sample_is_made_anew_from_its_seed(steps: int | str):
+    draw = runpy.run_path(data.ROOT / "data" / "make_samples.py")["draw"]
+    x = draw(load_pretrained("fashion", "cpu"), steps, 5, 6)
     assert (x.clamp(-1, 1) - data.stored_samples(steps)[5]).abs().max() < 0.03
 
 
