@@ -17,7 +17,7 @@ lint: set-up ## ruff on code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: set-up ## measure this machine beside its peers and write the README's table (half an hour)
+bench: set-up ## measure this machine beside its peers and write the README's table (more than an hour)
 	-$(BIN)/python -m pip install --quiet --no-deps -r benchmarks/peers.txt
 	$(BIN)/python benchmarks/bench.py
 

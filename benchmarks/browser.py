@@ -11,7 +11,7 @@ from playwright.sync_api import Page, TimeoutError, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tools"))
-from serve import QUIET, TOKEN, chromium, lab  # noqa: E402
+from serve import QUIET, TOKEN, chromium, kernel_is_idle, lab  # noqa: E402
 
 FIRST, SLIDER = "00_start_here.ipynb", "01_forward_encoder.ipynb"
 LISTEN = """() => {
@@ -24,11 +24,28 @@ LISTEN = """() => {
 }"""
 
 
+BUSY = "() => [...document.querySelectorAll('.jp-InputPrompt')].some(one => one.textContent.includes('*'))"
+
+
 def run_all(page: Page, address: str, name: str) -> None:
-    """Open a lab and press "Restart Kernel and Run All Cells"."""
+    """Open a lab, wait for its kernel, and press "Restart Kernel and Run All Cells".
+
+    The command is lost where the kernel has not started yet, and now and then besides: then it is given once more.
+    """
     page.goto(f"{address}/lab/tree/{name}?token={TOKEN}&reset")
-    page.locator('[data-command="notebook:restart-run-all"]').first.click(timeout=60_000)
-    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+    deadline = time.monotonic() + 120
+    while not kernel_is_idle(address, name) and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
+    for wait in (20_000, 60_000):
+        page.locator('[data-command="notebook:restart-run-all"]').first.click(timeout=60_000)
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+        try:
+            page.wait_for_function(BUSY, timeout=wait)
+            return
+        except TimeoutError:
+            continue
+    raise SystemExit(f"{name} did not run")
 
 
 def main() -> None:
@@ -47,12 +64,7 @@ def main() -> None:
             print(time.perf_counter() - started)
             page = browser.new_page()
             run_all(page, address, SLIDER)
-            picture = page.locator(".jp-OutputArea-output img.jupyter-widgets")
-            try:
-                picture.wait_for(timeout=60_000)
-            except TimeoutError:  # a command that comes while another lab's kernel starts is lost now and then
-                run_all(page, address, SLIDER)
-                picture.wait_for(timeout=60_000)
+            page.locator(".jp-OutputArea-output img.jupyter-widgets").wait_for(timeout=120_000)
             page.wait_for_timeout(60_000)  # until both labs are done
             page.evaluate(LISTEN)
             page.locator(".jp-OutputArea-output .noUi-handle").first.focus()

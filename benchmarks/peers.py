@@ -97,16 +97,20 @@ def contestants(device: torch.device, batch: int) -> dict[str, Callable[[], obje
 
 
 def draw(rounds: int) -> dict[str, dict[str, list[float]]]:
-    """For each batch size and contestant the seconds of each round; all contestants in turn, one round to warm up."""
+    """For each batch size and contestant the seconds of each round; all contestants in turn, one round to warm up.
+
+    At batch 1 a call takes a second or less, so that a few rounds would measure noise: there are five times as many.
+    Every other round goes backwards, as a machine that grows slower would always slow the same ones down.
+    """
     device = labkit.pick_device()
     result = {}
     for batch in (1, 16) if device.type == "cpu" else (1, 16, 256):
         calls = contestants(device, batch)
         seconds = {name: [] for name in calls}
-        for _ in range(rounds + 1):
-            for name, call in calls.items():
+        for turn in range((max(15, 5 * rounds) if batch == 1 else rounds) + 1):
+            for name in [*calls][:: -1 if turn % 2 else 1]:
                 started = time.perf_counter()
-                call()
+                calls[name]()
                 if device.type == "cuda":
                     torch.cuda.synchronize()
                 seconds[name].append(time.perf_counter() - started)

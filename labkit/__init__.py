@@ -15,8 +15,9 @@ from labkit.baseline import gaussian_samples
 from labkit.device import describe_device, pick_device
 from labkit.exact import GaussianMixture, exact_model, exact_reverse
 from labkit.exercises import check, finish
+from labkit.fast import fast
 from labkit.forward import diffuse, diffusion_kernel, forward_step, posterior
-from labkit.model import MLP, UNet, fashion_unet, fast
+from labkit.model import MLP, UNet, fashion_unet
 from labkit.pretrained import ModelUnavailable, load_classifier, load_painter, load_pretrained
 from labkit.reverse import predict_x, reverse_mean, reverse_step
 from labkit.sample import ancestral, guided, sample, trajectory

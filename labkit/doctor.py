@@ -6,8 +6,9 @@ import platform
 import time
 import urllib.request
 
-# Seconds of each notebook by nbval (`make bench`), and the folders of data/ that it reads. They were measured where a
-# U-Net step of 16 images takes REFERENCE_STEP seconds; `labkit doctor` scales them by the step it measures.
+# Seconds of each notebook by nbval, and the folders of data/ that it reads. They were measured where a U-Net step of 16
+# images takes REFERENCE_STEP seconds (both: "doctor" in benchmarks/results.json, which `make bench` writes; a test
+# compares them); `labkit doctor` scales them by the step it measures.
 REFERENCE_STEP = 0.133
 LABS = {
     "00": (51, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
@@ -39,11 +40,11 @@ def examine() -> bool:
     for name, state in states.items():
         print(f"data/{name}: {state}")
     print(f"network: {_network()}")
-    step = None if absent else _unet_seconds("cpu")
+    step = None if absent else unet_seconds("cpu")
     if step:
         print(f"one U-Net step of 16 images: {step:.2g} s on the CPU")
     if step and pick_device().type != "cpu":
-        print(f"one U-Net step of 16 images: {_unet_seconds(pick_device()):.2g} s on the {pick_device().type} device")
+        print(f"one U-Net step of 16 images: {unet_seconds(pick_device()):.2g} s on the {pick_device().type} device")
     verdicts = {lab: _obstacle(folders, states, absent, free) for lab, (_, folders) in LABS.items()}
     for lab, obstacle in verdicts.items():
         seconds = LABS[lab][0] * (step or 0) / REFERENCE_STEP  # on the CPU: with a GPU, this at most
@@ -82,7 +83,7 @@ def _network() -> str:
     return "online"
 
 
-def _unet_seconds(device: str) -> float:
+def unet_seconds(device: str) -> float:
     """Seconds of one step of the course's U-Net on 16 images: the median of five, after one to warm up."""
     import torch
 

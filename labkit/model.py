@@ -1,7 +1,7 @@
 """The networks, all called `model(z_t, t)` -> ε̂ of the shape of z_t, with the lecture's t = 1..T.
 
 Adapters for diffusers' U-Nets stand here too; diffusers is imported only where one is built. This
-file knows nothing of training, sampling or weight files.
+file knows nothing of training, sampling, speed or weight files.
 """
 
 import math
@@ -9,7 +9,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from labkit.device import half_precision
 from labkit.schedule import NoiseSchedule, coefficients
 
 
@@ -94,41 +93,3 @@ class MLP(nn.Module):
         u = torch.as_tensor(t, device=z.device).expand(len(z)).to(z.dtype) / self.T
         angle = u[:, None] * self.frequency
         return self.net(torch.cat([z, angle.sin(), angle.cos()], 1)).reshape(z_t.shape)
-
-
-def fast(model: nn.Module) -> nn.Module:
-    """The same network made quick on this machine; the result's `how` says in words what was done.
-
-    channels_last, bf16 or fp16 where the device is quicker with it, and on a CUDA GPU `torch.compile` with its CUDA
-    graphs for a `UNet`. Where compiling fails, `how` says so and the network goes on without. Input and output keep
-    their dtype; pictures differ from the float32 ones by rounding alone. The given model is left as it is.
-    """
-    return _Fast(model)
-
-
-class _Fast(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model, self.quick, self.schedule = model, model, getattr(model, "schedule", None)
-        weight = next(model.parameters(), torch.empty(0))
-        self.lower = half_precision(weight.device)
-        self.how = "channels_last" + f", {self.lower}".replace("torch.", "") * (self.lower is not None)
-        if weight.is_cuda and isinstance(model, UNet):  # the network alone: the tables around it would wait for the GPU
-            unet = torch.compile(model.unet, mode="reduce-overhead")
-            self.quick, self.how = UNet(unet, model.schedule, model.velocity).eval(), f"{self.how}, compiled"
-
-    def forward(self, z_t: Tensor, t: int | Tensor) -> Tensor:
-        if z_t.ndim == 4:
-            z_t = z_t.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(z_t.device.type, self.lower, enabled=self.lower is not None):
-            return self._ask(z_t, t).to(z_t.dtype, copy=self.quick is not self.model)  # CUDA graphs write over it
-
-    def _ask(self, z_t: Tensor, t: int | Tensor) -> Tensor:
-        try:
-            return self.quick(z_t, t)
-        except Exception as problem:  # no compiler, no Triton, an old card: each has an error of its own
-            if self.quick is self.model:
-                raise
-            guess, self.quick = self.model(z_t, t), self.model  # raises where the input is at fault
-            self.how = self.how.removesuffix("compiled") + f"not compiled ({type(problem).__name__})"
-            return guess

@@ -64,15 +64,20 @@ def trajectory(
     step = solver(lambda z, left: model(z, times[-left])) if isinstance(solver, type) else solver
 
     def draw() -> Tensor:
-        if generator is None or isinstance(generator, torch.Generator):
-            return torch.randn(shape, generator=generator).to(device)
-        return torch.cat([torch.randn((1, *shape[1:]), generator=one) for one in generator]).to(device)
+        if isinstance(generator, Sequence):
+            noise = torch.cat([torch.randn((1, *shape[1:]), generator=one) for one in generator])
+        else:
+            noise = torch.randn(shape, generator=generator)
+        # from pinned memory, or each step would wait until the GPU has done all that it was asked before
+        return noise.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else noise.to(device)
 
     z_t = draw()
     yield times[0], z_t
     with bar("sample", len(times), progress=progress) as shown:
         for left, t, t_next in zip(range(len(times), 0, -1), times, [*times[1:], 0], strict=True):
-            with torch.no_grad():  # inside the loop: the caller's code between two yields keeps its gradients
+            # here and not around the loop: the caller's code between two yields keeps its gradients. And no inference
+            # mode: its tensors can take no part in a gradient later, nor be changed in place
+            with torch.no_grad():
                 z_t = step(short, z_t, left, model(z_t, t), draw)
             shown.update()
             yield t_next, z_t

@@ -38,7 +38,7 @@ def tree(tmp_path, monkeypatch):
         lines.append(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n")
     (tmp_path / "data" / "SHA256SUMS").write_text("".join(lines))
     monkeypatch.setattr(data, "ROOT", tmp_path)
-    monkeypatch.setattr(room, "_unet_seconds", lambda device: 2 * room.REFERENCE_STEP)
+    monkeypatch.setattr(room, "unet_seconds", lambda device: 2 * room.REFERENCE_STEP)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     memory(monkeypatch, 8)
     data.checksums.cache_clear()
@@ -141,7 +141,7 @@ def test_doctor_tells_online_from_offline(monkeypatch):
 
 @pytest.mark.slow
 def test_the_unet_step_is_really_measured():
-    assert 0 < room._unet_seconds("cpu") < 60
+    assert 0 < room.unet_seconds("cpu") < 60
 
 
 def test_every_notebook_has_its_lab_in_the_doctors_table():

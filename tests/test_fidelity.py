@@ -1,4 +1,4 @@
-"""fidelity: precision, recall, limits and copies where the answer is known, and against scipy's k-d tree."""
+"""fidelity: precision, recall, limits and copies where the answer is known, and against scipy and scikit-learn."""
 
 import pytest
 import torch
@@ -31,6 +31,31 @@ def test_precision_and_recall_agree_with_scipys_tree(size: int, k: int):
         return (cdist(points, members) <= reach).any(1).mean()
 
     assert fidelity.precision_recall(drawn, real, k) == (share(drawn, real), share(real, drawn))
+
+
+@pytest.mark.parametrize(("size", "k"), [(2, 1), (20, 3), (64, 5)])
+def test_precision_and_recall_agree_with_scikit_learn(size: int, k: int):
+    neighbors = pytest.importorskip("sklearn.neighbors", reason="pip install scikit-learn: it is not compared with")
+    drawn, real = 1.2 * normal(1500, size, seed=1) + 0.3, normal(1100, size, seed=2)
+
+    def share(points: Tensor, members: Tensor) -> float:
+        among = neighbors.NearestNeighbors(algorithm="brute").fit(members)
+        reach = among.kneighbors(n_neighbors=k)[0][:, -1]  # without points: of the members, but for themselves
+        distances, rows = among.kneighbors(points, n_neighbors=len(members))
+        return (distances <= reach[rows]).any(1).mean()
+
+    assert fidelity.precision_recall(drawn, real, k) == (share(drawn, real), share(real, drawn))
+
+
+def test_the_nearest_and_the_ratio_agree_with_scikit_learn():
+    neighbors = pytest.importorskip("sklearn.neighbors", reason="pip install scikit-learn: it is not compared with")
+    images, training = normal(300, 1, 4, 4, seed=6), normal(500, 1, 4, 4, seed=7)
+    among = neighbors.NearestNeighbors(n_neighbors=2, algorithm="brute").fit(training.flatten(1))
+    distances, rows = map(torch.as_tensor, among.kneighbors(images.flatten(1)))
+    found, index = evaluate.nearest(images, training)
+    torch.testing.assert_close(found, distances[:, 0])
+    assert torch.equal(index, rows[:, 0])
+    torch.testing.assert_close(fidelity.nearest_ratio(images, training), distances[:, 0] / distances[:, 1])
 
 
 def test_a_model_that_misses_half_of_the_modes_has_precision_and_half_the_recall():

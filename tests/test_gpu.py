@@ -1,17 +1,21 @@
 """Sampling and training on CUDA, in three precisions, against the CPU; skipped where there is no GPU."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from labkit.device import describe_device, pick_device
+from labkit.fast import fast
 from labkit.forward import diffuse
-from labkit.model import UNet, fashion_unet, fast
-from labkit.sample import ancestral, ddim, sample
+from labkit.model import UNet, fashion_unet
+from labkit.pretrained import load_painter
+from labkit.sample import ancestral, ddim, guided, sample, trajectory
 from labkit.schedule import NoiseSchedule
 from labkit.solvers import DPMSolver2M, Heun
+from labkit.text_to_image import LATENT
 from labkit.train import epsilon_loss, train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -48,6 +52,42 @@ def test_the_same_noise_gives_the_same_image_as_on_the_cpu(exact_arithmetic: Non
         assert x.device.type == device
         images.append(x.cpu())
     torch.testing.assert_close(*images, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    """Whatever makes the CPU wait for the GPU is an error."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_check_for_waiting_sees_noise_that_is_moved_from_ordinary_memory(no_waiting: None) -> None:
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        torch.randn(4, 1, 32, 32).to("cuda")
+
+
+@pytest.fixture(scope="module")
+def warm() -> UNet:
+    """A network on the GPU that has been called: what happens once may wait."""
+    model = UNet(network().unet.to("cuda"), SCHEDULE, velocity=True)
+    sample(model, SCHEDULE, (4, 1, 32, 32), steps=3, device="cuda", progress=False)
+    return model
+
+
+@pytest.mark.parametrize("solver", [ancestral, ddim, Heun, DPMSolver2M], ids=["ancestral", "ddim", "Heun", "2M"])
+@pytest.mark.parametrize("count", ["one generator", "one each"])
+def test_the_loop_never_waits_for_the_gpu(warm: UNet, solver: object, count: str, request) -> None:
+    noise = [torch.Generator().manual_seed(seed) for seed in range(4)]
+    path = trajectory(
+        warm, SCHEDULE, (4, 1, 32, 32), solver=solver, steps=5, device="cuda",
+        generator=noise if count == "one each" else noise[0],
+    )  # fmt: skip
+    request.getfixturevalue("no_waiting")  # once the network is warm
+    x = [z_t for _, z_t in path][-1]
+    torch.cuda.set_sync_debug_mode("default")
+    assert x.isfinite().all()
 
 
 @pytest.mark.parametrize("name", PRECISIONS)
@@ -106,3 +146,16 @@ def test_the_compiled_network_draws_the_same_but_for_rounding(solver: object) ->
     assert quick.how.endswith(", compiled"), quick.how
     for other in images[1:]:
         assert (other - images[0]).square().mean().sqrt() < 0.05 * images[0].std()
+
+
+def test_the_compiled_painter_draws_the_same_but_for_rounding() -> None:
+    """The U-Net inside is compiled, the text encoder before it is not."""
+    painter = load_painter("emoji", "cuda")
+    quick, z = fast(painter.model), []
+    told, empty = painter.tokens(["blue heart", "dog"]), painter.tokens("")[0]
+    for net in (painter.model, quick, quick):
+        how = {"solver": ddim, "steps": 10, "generator": torch.Generator().manual_seed(1), "device": "cuda"}
+        z.append(sample(guided(net, told, empty, 4.0), painter.schedule, (2, *LATENT), progress=False, **how))
+    assert quick.how.endswith(", compiled"), quick.how
+    for other in z[1:]:
+        assert (other - z[0]).square().mean().sqrt() < 0.05 * z[0].std()

@@ -23,7 +23,7 @@ ROOMS = {  # each may import these rooms of labkit, and torch
     "forward": {"schedule"},
     "reverse": {"schedule"},
     "exact": {"schedule", "forward"},
-    "model": {"schedule", "device"},  # device: which 16-bit type `fast` may use
+    "model": {"schedule"},
     "train": {"schedule", "forward", "device"},
     "sample": {"schedule", "reverse", "device"},
     "pretrained": {"schedule", "model", "device", "data"},  # data: the checksums of all files live there
@@ -39,6 +39,7 @@ ROOMS["emoji_quality"] = {"data", "evaluate", "painter", "pretrained"}  # joins 
 ROOMS["commands"] = {"emoji_quality", "quality", "recipes"}  # the words `labkit train` and `labkit evaluate`
 ROOMS["solvers"] = {"schedule", "reverse"}  # the steps that the one loop of sample takes
 ROOMS["sample"] |= {"solvers"}
+ROOMS["fast"] = {"device", "model"}  # device: which 16-bit type may be used
 ROOMS["fidelity"] = {"evaluate"}  # what one distance does not say
 ROOMS["baseline"] = set()  # LDA and QDA as generators
 ROOMS["progress"] = set()  # the bar of every long loop
@@ -50,8 +51,8 @@ ROOMS["quality"] = {
     "baseline",
     "data",
     "evaluate",
+    "fast",
     "fidelity",
-    "model",
     "pretrained",
     "sample",
 }  # for `labkit evaluate`

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.forward import diffuse
-from labkit.model import MLP, UNet, fashion_unet, fast
+from labkit.model import MLP, UNet, fashion_unet
 from labkit.schedule import NoiseSchedule
 
 
@@ -81,43 +81,6 @@ def test_tiny_unet_keeps_the_shape_and_sees_the_time(tiny: UNet) -> None:
     assert early.shape == z_t.shape
     assert (early - late).abs().max() > 1e-3
     torch.testing.assert_close(each, torch.stack([early[0], late[1]]), rtol=0, atol=1e-4)
-
-
-def test_fast_computes_the_same(tiny: UNet) -> None:
-    z_t = noise(2, 1, 32, 32)
-    with torch.no_grad():
-        slow, quick = tiny(z_t, 7), fast(tiny)(z_t, 7)
-    assert quick.shape == slow.shape
-    assert (quick.float() - slow).abs().max() < 0.05 * slow.abs().max()
-
-
-class Refuses(nn.Module):
-    """Stands in for a compiled network on a machine that cannot compile."""
-
-    def forward(self, z_t: Tensor, t: Tensor, return_dict: bool = True) -> tuple[Tensor]:
-        """As diffusers calls it."""
-        raise RuntimeError("Cannot find a working triton installation")
-
-
-def test_fast_says_what_it_did(tiny: UNet) -> None:
-    assert fast(tiny).how in ("channels_last", "channels_last, bfloat16")
-
-
-def test_fast_goes_on_where_compiling_fails_and_says_so(tiny: UNet) -> None:
-    quick, z_t = fast(tiny), noise(2, 1, 32, 32)
-    quick.how, quick.quick = f"{quick.how}, compiled", UNet(Refuses())
-    with torch.no_grad():
-        torch.testing.assert_close(quick(z_t, 7), fast(tiny)(z_t, 7))
-    assert quick.how.endswith(", not compiled (RuntimeError)")
-    assert quick.quick is tiny
-
-
-def test_fast_does_not_blame_the_compiler_for_a_bad_input(tiny: UNet) -> None:
-    quick = fast(tiny)
-    quick.how, quick.quick = "compiled", UNet(Refuses())
-    with pytest.raises(RuntimeError, match="channels"):
-        quick(noise(2, 3, 32, 32), 7)
-    assert quick.how == "compiled"
 
 
 def test_the_courses_unet_has_one_to_four_million_parameters() -> None:

@@ -193,6 +193,15 @@ def test_the_callers_gradients_stay_on_between_yields() -> None:
         assert not z.requires_grad
 
 
+def test_what_was_drawn_can_be_changed_in_place_and_take_part_in_a_gradient() -> None:
+    """What inference mode would not allow."""
+    x, w = draw(smooth, SHORT, 2, 3), torch.ones(3, requires_grad=True)
+    x.clamp_(-1, 1)
+    (w * x).sum().backward()
+    torch.testing.assert_close(w.grad, x.sum(0))
+    x.requires_grad_()
+
+
 def test_the_loop_can_be_left_early() -> None:
     path = trajectory(smooth, SHORT, (1, 2), device="cpu", generator=generator())
     next(path)

@@ -5,6 +5,7 @@ look at.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -57,6 +58,12 @@ def lab(notebooks: Path | str, seconds: float = 120, **environment: str) -> Iter
             yield address
         finally:
             _end(process)
+
+
+def kernel_is_idle(address: str, name: str) -> bool:
+    """Whether the notebook `name` that is open at `address` has a kernel which has started and waits for work."""
+    with urllib.request.urlopen(f"{address}/api/sessions?token={TOKEN}") as answer:
+        return any(one["path"] == name and one["kernel"]["execution_state"] == "idle" for one in json.load(answer))
 
 
 def _free_port() -> int:

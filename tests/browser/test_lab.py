@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from chromium import ROOT, SHOTS
-from serve import TOKEN, lab
+from serve import TOKEN, kernel_is_idle, lab
 
 from labkit.course.release import students
 
@@ -56,9 +56,8 @@ def opened(page: "Page", server: tuple[str, Path], name: str) -> None:
     page.goto(f"{server[0]}/lab/tree/{name}?token={TOKEN}&reset")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=2 * MINUTE)
     for _ in range(120):
-        with urllib.request.urlopen(f"{server[0]}/api/sessions?token={TOKEN}") as answer:
-            if any(one["path"] == name and one["kernel"]["execution_state"] == "idle" for one in json.load(answer)):
-                return
+        if kernel_is_idle(server[0], name):
+            return
         page.wait_for_timeout(500)
     raise AssertionError(f"the kernel of {name} did not start")
 
