@@ -1,7 +1,8 @@
 """From a submission to a notebook that can be trusted: the course's own cells, with the student's answers put in.
 
-SETUP, CHECK and HIDDEN are the course's; of the student's file come the TASK cells, and the helper cells whose names
-a task uses. Whatever steers nbval, the shell or IPython in them is taken out, with a note. Nothing is run here.
+SETUP, CHECK and HIDDEN are the course's; of the student's file come the TASK cells, and the cells whose names a task
+uses: the student's own, and the course's own where they stand in the file unchanged. Whatever steers nbval, the shell
+or IPython in them is taken out, with a note. Nothing is run here.
 """
 
 import ast
@@ -9,11 +10,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.course.names import names_given, names_read
 from labkit.course.reading import Submitted
-from labkit.exercises.cells import is_untouched, mark
+from labkit.exercises.cells import is_untouched, mark, without_magics
 from labkit.exercises.task import tasks
 
-MAGIC = re.compile(r"\s*[!%?]|.*\?\s*$")
 STEER = re.compile(r"#\s*NBVAL|#\s*PYTEST_VALIDATE", re.IGNORECASE)
 
 
@@ -57,8 +58,7 @@ def compose(lab: str, solved: Any, submitted: Submitted, seed: int) -> Composed:
     setup = [cell.source for cell in solved.cells if cell.cell_type == "code" and _kind(cell.source) == "SETUP"]
     out.cells = [Cell("SETUP", "", source) for source in setup]
     answers = _answers(lab, submitted, out)
-    known = {cell.source.strip() for cell in solved.cells}
-    helpers = _helpers(submitted, answers, known, out)
+    helpers = _helpers(submitted, answers, _course_cells(solved), out)
     for _, number, source in sorted([*helpers, *answers]):
         out.cells.append(Cell("TASK" if number else "HELPER", number, source))
         if number:
@@ -99,34 +99,70 @@ def _answers(lab: str, submitted: Submitted, out: Composed) -> list[tuple[int, s
     return answers
 
 
+def _course_cells(solved: Any) -> set[str]:
+    """The course's own cells as students get them: without the line that has nbval compare outputs."""
+    texts = {cell.source for cell in solved.cells if cell.cell_type == "code"}
+    return {text.removeprefix("# NBVAL_CHECK_OUTPUT\n").strip() for text in texts} | {text.strip() for text in texts}
+
+
+@dataclass
+class _Helper:
+    """A cell that is no task's: whether it is the course's own, its text, and the notes if it is taken."""
+
+    ours: bool
+    text: str
+    notes: list[str]
+
+
 def _helpers(
-    submitted: Submitted, answers: list[tuple[int, str, str]], known: set[str], out: Composed
+    submitted: Submitted, answers: list[tuple[int, str, str]], ours: set[str], out: Composed
 ) -> list[tuple[int, str, str]]:
-    """The student's own cells that define names which a task uses, or which such a cell uses."""
-    candidates = {}
+    """The cells without a mark that give names which a task uses, or which such a cell uses.
+
+    Of the student's own all that give such a name; of the course's, which may take long, only the one that the name
+    has its value from where it is read.
+    """
+    found = {}
     for place, source in enumerate(submitted.cells):
-        if _kind(source) or source.strip() in known or not source.strip() or "labkit.finish()" in source:
+        known = source.strip() in ours
+        if _kind(source) not in ("", "SETUP") or (known and _kind(source)) or "labkit.finish()" in source:
             continue
         text, error = plain(source, "a helper cell", notes := [])
         if not error:
-            candidates[place] = (text, names_bound(text), notes)
-    wanted = {name for _, _, text in answers for name in names_used(text)}
-    chosen: dict[int, str] = {}
-    while more := [place for place, (_, bound, _) in candidates.items() if place not in chosen and bound & wanted]:
-        for place in more:
-            text, _, notes = candidates[place]
-            chosen[place], wanted = text, wanted | names_used(text)
-            out.notes += notes
-    return [(place, "", text) for place, text in chosen.items()]
+            found[place] = _Helper(known, text, [] if known else notes)
+    givers: dict[str, list[int]] = {}
+    for place, text in sorted([(at, text) for at, _, text in answers] + [(at, one.text) for at, one in found.items()]):
+        for name in names_given(text):
+            givers.setdefault(name, []).append(place)
+    chosen, open_ = set(), [(place, place, text) for place, _, text in answers]
+    while open_:
+        at, called, text = open_.pop()
+        for place in sorted(_sources(text, at, called, givers, found) - chosen):
+            chosen.add(place)
+            out.notes += found[place].notes
+            open_.append((place, called, found[place].text))
+    return [(place, "", found[place].text) for place in chosen]
+
+
+def _sources(text: str, at: int, called: int, givers: dict[str, list[int]], found: dict[int, _Helper]) -> set[int]:
+    """The places of the helper cells that `text`, run at the place `at` and called at `called`, has names from."""
+    now, later = names_read(text)
+    sources = set()
+    for name in {*now, *later, "*"}:
+        places = [place for place in givers.get(name, []) if place != at]
+        sources |= {place for place in places if place in found and not found[place].ours}
+        before = [place for place in places if place < (at if name in now else called)]
+        last = [*places[:1], *before][-1:]  # where none stands above it, the first below it
+        sources |= {place for place in last if place in found}
+    return sources
 
 
 def plain(source: str, what: str, notes: list[str]) -> tuple[str, str]:
     """(the text as plain Python, why it is none): shell and magic lines go, what would steer nbval is made a remark."""
     text = source
     if _error(text):
-        kept = [line for line in source.splitlines() if not MAGIC.match(line)]
-        text = "\n".join(kept)
-        if len(kept) < len(source.splitlines()):
+        text = without_magics(source)
+        if text.splitlines() != source.splitlines():
             notes.append(f"{what}: shell and magic lines were left out")
     if STEER.search(text):
         notes.append(f"{what}: marks for nbval have no effect")
@@ -144,32 +180,6 @@ def _error(text: str) -> str:
     except (ValueError, RecursionError, MemoryError) as error:
         return str(error) or "it is nested too deeply"
     return ""
-
-
-def names_bound(text: str) -> set[str]:
-    """The names that a cell defines."""
-    names = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).split(".")[0])
-    return names
-
-
-def names_given(text: str) -> set[str]:
-    """The names that a cell defines for the cells after it, and not only inside a function."""
-    tops = ast.parse(text).body
-    named = [[node.name] if hasattr(node, "name") else names_bound(ast.unparse(node)) for node in tops]
-    return {name for names in named for name in names}
-
-
-def names_used(text: str) -> set[str]:
-    """The names that a cell reads."""
-    nodes = ast.walk(ast.parse(text))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _publish(number: str, solved: Any, seed: int) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course.compose import OPEN as NOT_DONE
-from labkit.course.compose import Cell, Composed, compose, lab_of, names_given, names_used
+from labkit.course.compose import Cell, Composed, compose, lab_of
+from labkit.course.names import names_given, names_used
 from labkit.course.reading import NotANotebook, read
 from labkit.course.rerun import ENDED, Ran, rerun
 from labkit.course.sandbox import Limits

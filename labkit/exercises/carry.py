@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from labkit.exercises.cells import is_untouched, mark_of, task_cells
+from labkit.exercises.cells import is_untouched, mark_line, mark_of, task_cells
 
 RELEASED = "released"  # metadata.labkit.released: the digest of a cell's text as it left the instructor
 HEADING = "## Carried over from the older notebook"
@@ -50,7 +50,7 @@ def carry(old: Path, new: Path) -> list[str]:
             if is_untouched(cell.source):
                 continue
             if seen.number in places and is_untouched(places[seen.number].source):
-                places[seen.number].source = _with_first_line_of(places[seen.number].source, cell.source)
+                places[seen.number].source = _with_mark_of(places[seen.number].source, cell.source)
                 moved.append(seen.number)
             elif seen.number not in places or not _same_answer(places[seen.number].source, cell.source):
                 kept.append(cell)
@@ -101,13 +101,15 @@ def _place(target: Any, cell: Any, seen: Any) -> int | None:
     return None
 
 
-def _with_first_line_of(new: str, old: str) -> str:
-    """The student's text under the newer release's first line, as points or title may have changed."""
-    return "\n".join([new.lstrip().splitlines()[0], *old.lstrip().splitlines()[1:]])
+def _with_mark_of(new: str, old: str) -> str:
+    """The student's text under the newer release's mark, as points or title may have changed."""
+    lines = old.splitlines()
+    lines[mark_line(old)] = new.splitlines()[mark_line(new)]
+    return "\n".join(lines)
 
 
 def _same_answer(one: str, other: str) -> bool:
-    return one.strip().splitlines()[1:] == other.strip().splitlines()[1:]
+    return _with_mark_of(one, other).strip() == one.strip()
 
 
 def _as_text(cells: list[Any]) -> str:

@@ -8,6 +8,7 @@ of it: what is published are values, compared again outside the student's kernel
 import linecache
 import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -235,12 +236,14 @@ class _Watched:
         self.given = {code for thing in case for code in _codes(thing)}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        before = sys.getprofile()
+        before, in_threads = sys.getprofile(), threading.getprofile()
         sys.setprofile(self._look)
+        threading.setprofile(self._look)  # for the threads that it starts
         try:
             return self.answer(*arguments, **named)
         finally:
             sys.setprofile(before)
+            threading.setprofile(in_threads)
 
     def _look(self, frame: FrameType, event: str, _: Any) -> None:
         if event != "call" or not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code in self.given:

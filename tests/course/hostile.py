@@ -289,6 +289,18 @@ CHEATS = {
         A("the comments for nbval", "1.7", "'zero'", "# NBVAL_SKIP\n#NBVAL_IGNORE_OUTPUT\n# NBVAL_RAISES_EXCEPTION",
           says="marks for nbval have no effect"),
     ],
+    "asks labkit unseen": [
+        A("forward_step in a thread", "1.3", "from concurrent.futures import ThreadPoolExecutor\n"
+          "s = NoiseSchedule(beta[1:])\nwith ThreadPoolExecutor(1) as pool:\n"
+          "    return pool.submit(labkit.forward_step, s, z_prev, t, epsilon).result()", says="asks labkit"),
+        A("α of a schedule, the profiler switched off", "1.6", "import sys\nsys.setprofile(None)\n"
+          "left = NoiseSchedule(beta[1:]).alpha\n"
+          "return left.sqrt() * mean, left * variance + 1 - left", says="asks labkit"),
+        A("α of a schedule in a thread", "1.9", "import sys, threading\nfrom concurrent.futures import "
+          "ThreadPoolExecutor\nthreading.setprofile(None)\ndef ask():\n    s = NoiseSchedule(beta[1:])\n"
+          "    return 1 + int((s.alpha[1:] < share).int().argmax())\nreturn ThreadPoolExecutor(1).submit(ask).result()",
+          says="asks labkit"),
+    ],
     "looks around": [
         A("the home folder", "1.1", "open('HOME').read()"),
         A("the grader's environment", "1.2", "os.environ.get('SECRET_OF_THE_GRADER', 'none')", "import os"),

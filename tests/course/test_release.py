@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from labkit.course import release as room
-from labkit.course.compose import names_given, names_used
+from labkit.course.names import names_given, names_used
 from labkit.course.release import STAMP, NotReleased, out_of_order, release
 from labkit.exercises.carry import carry
 from labkit.exercises.cells import BEGIN, END, is_untouched, mark, task_cells

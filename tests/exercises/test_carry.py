@@ -98,6 +98,16 @@ def test_lost_metadata_and_missing_ids_lose_nothing(old, tmp_path):
     assert {cell.source for cell in old.cells} <= set(sources(path))
 
 
+def test_an_answer_beside_its_stub_moves_with_all_that_stands_above_its_mark(tmp_path):
+    done = f"%%time\nimport math\n{FIRST.replace('answer', '# answer')}\nanswer = 42"
+    begun = SECOND.replace(STUB, f"y = 2 * x\n    {STUB}")
+    one = saved(filled(released(FIRST, SECOND, LAST), {FIRST: done, SECOND: begun}), tmp_path / "old.ipynb")
+    other = saved(released(FIRST.replace("2: One", "4: Uno"), SECOND, LAST), tmp_path / "new.ipynb")
+    assert carry(one, other) == ["carried into new.ipynb: 1.1, 1.2"]
+    assert sources(other) == [done.replace("2: One", "4: Uno"), begun, LAST]
+    assert carry(one, other) == ["carried into new.ipynb: nothing, as nothing was new"]
+
+
 def test_untouched_tasks_do_not_move(tmp_path):
     one = saved(released(FIRST, LAST), tmp_path / "old.ipynb")
     other = saved(released(FIRST, LAST), tmp_path / "new.ipynb")

@@ -4,6 +4,8 @@ import functools
 import math
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -31,6 +33,17 @@ def test_a_right_answer_gets_its_points():
 def test_dots_are_not_done_yet(answer):
     assert judge(STEP, answer).kind == OPEN
     assert judge(find("1.1"), answer).kind == OPEN
+
+
+def test_labkits_own_answer_is_seen_in_a_thread_too():
+    def asks(beta, z_prev, t, epsilon):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(labkit.forward_step, labkit.NoiseSchedule(beta[1:]), z_prev, t, epsilon).result()
+
+    verdict = judge(STEP, asks)
+    assert verdict.kind == BORROWED
+    assert "forward_step" in verdict.lines[0]
+    assert threading.getprofile() is None
 
 
 def test_a_stub_is_not_done_yet():
