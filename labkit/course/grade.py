@@ -4,35 +4,29 @@ Each result is stored as soon as it is there, under a name that depends on the f
 course, so the same command again goes on where it was ended, whatever ended it. Results depend on no order.
 """
 
-import atexit
 import contextlib
 import csv
 import json
-import multiprocessing
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from labkit.course import answerless, gradebook
-from labkit.course.grading import Result, course_fingerprint, fingerprint, grade, prove
+from labkit.course import gradebook
+from labkit.course.grading import Result, course_fingerprint, fingerprint, prove
 from labkit.course.reading import NotANotebook, load, read
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
+from labkit.course.workers import NOT_GRADED, Worker, anywhere, courses, not_graded
 from labkit.exercises.task import labs
 
 MIB_WANTED = 200  # free on the disk before the first student
 UNSAFE = "graded WITHOUT a sandbox"
-NOT_GRADED = "not graded"
 
 
 class CannotGrade(ValueError):
@@ -144,58 +138,27 @@ def _lab(job: Job) -> str:
         return ""
 
 
-@cache
-def courses(sandbox: bool) -> Callable[[str], Path]:
-    """Gives for a lab the folder with its grading copy of labkit, made once a process."""
-    folder = Path(tempfile.mkdtemp(prefix="course-"))
-    folder.chmod(0o755)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return cache(lambda lab: answerless.write(folder / lab, lab, data_as_link=not sandbox))
-
-
-_slot = 0
-
-
-def _begin(counter: Any) -> None:
-    """A worker's first act: take a number of its own, and one thread: two jobs' threads would wait for each other."""
-    global _slot
-    torch.set_num_threads(1)
-    with counter.get_lock():
-        _slot, counter.value = counter.value, counter.value + 1
-
-
-def work_on(raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
-    """Grade one submission in this process, here or on another machine; its result for JSON."""
-    try:
-        return grade(raw, name, courses(limits.sandbox), seed, limits, _slot or os.getpid() % 4000).as_dict()
-    except Exception as error:  # a fault of ours must not end the class: it is a row that says so
-        return Result(NOT_GRADED, notes=[f"the grader failed: {type(error).__name__}: {error}"[:300]]).as_dict()
-
-
 def _pool(waiting: list[Job], seed: int, limits: Limits, jobs: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Grade in several processes, new ones after 50 submissions each, so that none grows for good.
+    """Grade in several processes; one that dies takes nothing with it but what it had, which is tried once more."""
+    made = [Worker(slot) for slot in range(1, min(jobs, len(waiting)) + 1)]
+    idle = list(made)
 
-    One that dies takes nothing with it: what it had is tried once more, by itself. (Python's max_tasks_per_child does
-    the same, but stands still where all processes come to their end together.)
-    """
-    context = multiprocessing.get_context("spawn")
-    counter, left, tries = context.Value("i", 1), list(waiting), {id(job): 0 for job in waiting}
-    while left:
-        done = set()
-        alone = left[:1] if tries[id(left[0])] else left[: 50 * jobs]
-        with ProcessPoolExecutor(min(jobs, len(alone)), context, _begin, (counter,)) as pool:
-            futures = {pool.submit(work_on, job.raw, job.submission.path.name, seed, limits): job for job in alone}
-            for future in as_completed(futures):
-                job = futures[future]
-                try:
-                    yield job, future.result()
-                    done.add(id(job))
-                except BrokenProcessPool:
-                    tries[id(job)] += 1
-        for job in [job for job in alone if id(job) not in done and tries[id(job)] > 1 and len(alone) == 1]:
-            yield job, Result(NOT_GRADED, notes=["it ended the grader's own process, twice"]).as_dict()
-            done.add(id(job))
-        left = [job for job in left if id(job) not in done]
+    def one(job: Job) -> dict[str, Any]:
+        worker = idle.pop()
+        try:
+            return worker.grade(job.raw, job.submission.path.name, seed, limits)
+        finally:
+            idle.append(worker)
+
+    threads = ThreadPoolExecutor(max(1, len(made)))
+    try:
+        futures = {threads.submit(one, job): job for job in waiting}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in made:
+            worker.close()
 
 
 def _dask(waiting: list[Job], seed: int, limits: Limits, address: str) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -212,14 +175,14 @@ def _dask(waiting: list[Job], seed: int, limits: Limits, address: str) -> Iterat
     with client:
         futures = {
             client.submit(
-                work_on, job.raw, job.submission.path.name, seed, limits, key=f"{job.stored.stem}-{i}", retries=3
+                anywhere, job.raw, job.submission.path.name, seed, limits, key=f"{job.stored.stem}-{i}", retries=3
             ): job
             for i, job in enumerate(waiting)
         }
         for future in completed(list(futures)):
             job = futures[future]
             failed = future.exception()
-            yield job, future.result() if failed is None else Result(NOT_GRADED, notes=[str(failed)[:300]]).as_dict()
+            yield job, future.result() if failed is None else not_graded(str(failed)[:300])
 
 
 def _collect(results: Iterator[tuple[Job, dict[str, Any]]], waiting: int, total: int, progress: bool) -> None:

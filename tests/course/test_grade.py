@@ -1,5 +1,6 @@
 """A class is graded: the same points in any order, nothing lost when it is ended, one student at hand, a cluster."""
 
+import contextlib
 import csv
 import importlib
 import json
@@ -12,11 +13,13 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from click.testing import CliRunner
 
 from labkit.cli import main
 from labkit.course import grade as room
+from labkit.course import workers
 from labkit.course.grade import UNSAFE, CannotGrade, grade_class
 from labkit.course.grading import grade
 from labkit.course.sandbox import Limits, problem
@@ -104,31 +107,80 @@ def test_a_class_is_graded_and_killed_and_graded_on(handed_in, tmp_path):
     assert "multiply ε by the standard deviation" in summary
 
 
+def marked(word):
+    """The processes that have this word in their environment or among their own words."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.status() != psutil.STATUS_ZOMBIE and word in " ".join([*one.cmdline(), *one.environ().values()]):
+                found.append(one)
+    return found
+
+
+@sandboxed
 @pytest.mark.slow
-def test_a_large_class_does_not_stand_still(tmp_path):
-    """More submissions than one set of processes takes; Python's own max_tasks_per_child stood still after them."""
-    code = (
-        "from pathlib import Path\nfrom labkit.course.grade import Job, Limits, Submission, _pool\n"
-        "if __name__ == '__main__':\n"
-        "    work = [Job(Submission(str(i), Path('x.ipynb')), b'{') for i in range(260)]\n"
-        "    print(len([found for _, found in _pool(work, 1, Limits(), 2) if found['status'] == 'unreadable']))\n"
-    )
-    (tmp_path / "large.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "large.py"], cwd=ROOT, capture_output=True, text=True, timeout=240
-    )
-    assert done.stdout.split() == ["260"], done.stderr
+def test_nothing_outlives_the_command_when_it_alone_is_killed(tmp_path):
+    """kill -9 of the command: what grades for it and the kernel end too, and leave no files."""
+    mark = tmp_path / "temporary"
+    mark.mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Ada.ipynb").write_text(submission("1", t1="# TASK 1.1\nwhile True: pass"), "utf8")
+    room._prepare(tmp_path / "out", 7)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    (tmp_path / "out" / "run.json").write_text(json.dumps({**record, "proved": ["1"]}))
+    words = labkit("grade", tmp_path / "in", "--out", tmp_path / "out", "--seed", 7, "--jobs", 1)
+    environment = {**os.environ, "TMPDIR": str(mark)}
+    running = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(marked(f"{mark}/grader-")) < 3 and time.monotonic() < until:  # bubblewrap, twice, and the kernel
+        time.sleep(0.2)
+    before = marked(str(mark))
+    assert len(before) >= 5
+    running.kill()
+    running.wait()
+    assert not psutil.wait_procs(before, timeout=60)[1]
+    assert not marked(str(mark))
+    assert not list(mark.glob("grader-*"))
+
+
+def test_an_answer_that_ends_the_graders_own_process_is_a_row_and_the_next_is_graded(monkeypatch):
+    worker = workers.Worker()
+    start = worker._start
+
+    def dies():
+        start()
+        worker.process.kill()
+
+    monkeypatch.setattr(worker, "_start", dies)
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["notes"] == ["it ended the grader's own process, twice"]
+    monkeypatch.setattr(worker, "_start", start)
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == "unreadable"
+    first = worker.process.pid
+    worker.left = 0  # it has graded as many as one may
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == "unreadable"
+    assert worker.process.pid != first
+    worker.close()
+    assert worker.process.returncode is not None
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == workers.NOT_GRADED
+
+
+def test_a_large_class_does_not_stand_still():
+    """More submissions than one set of processes takes."""
+    work = [room.Job(room.Submission(str(i), Path("x.ipynb")), b"{") for i in range(130)]
+    found = [result["status"] for _, result in room._pool(work, 1, Limits(), 2)]
+    assert found == ["unreadable"] * 130
 
 
 @sandboxed
 @pytest.mark.slow
 def test_a_cluster_gives_the_same_grades_with_a_worker_killed_in_the_middle(handed_in, tmp_path, monkeypatch):
+    """Two threads, or more, are what `dask worker ADDRESS` starts by itself."""
     distributed = pytest.importorskip(
         "distributed", reason="grading on a Dask cluster is not covered: pip install distributed"
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        n_workers=2, threads_per_worker=2, dashboard_address=None, host="127.0.0.1", silence_logs=50
     ) as cluster:
         victim = next(iter(cluster.workers.values())).pid
         seen = []
