@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from labkit.course import gradebook
-from labkit.course.grading import Result, course_fingerprint, fingerprint, prove
+from labkit.course.grading import NOT_GRADED, Result, course_fingerprint, fingerprint, prove
 from labkit.course.reading import NotANotebook, load, read
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
-from labkit.course.workers import NOT_GRADED, Worker, anywhere, courses, not_graded
+from labkit.course.workers import Worker, anywhere, courses, not_graded
 from labkit.exercises.task import labs
 
 MIB_WANTED = 200  # free on the disk before the first student
@@ -59,16 +59,21 @@ def grade_class(
     """Grade everything in `source` (folder, zip or notebook) into the folder `out`; returns the rows of the gradebook.
 
     seed: of the hidden inputs; None takes the one in `out`, or draws one there. jobs: processes, 0 for one a core.
-    shard: (i, n) grades only every n-th submission. dask: the address of a scheduler that does the work. canvas:
-    Canvas' export; column: the assignment's name there. Raises CannotGrade, early or at a clear stop.
+    shard: (i, n) grades only every n-th submission, and writes no gradebook. dask: the address of a scheduler that does
+    the work. canvas: Canvas' export; column: the assignment's name there. Raises CannotGrade, early or at a clear stop.
     """
     limits = limits or Limits()
+    if shard != (1, 1) and seed is None:
+        raise CannotGrade("--shard needs --seed S, the same for all parts: each would draw its own")
     if limits.sandbox and (why := problem()):
         raise CannotGrade(f"{why}; or take the risk with --unsafe-no-sandbox")
     seed = _prepare(out, seed)
     with tempfile.TemporaryDirectory(prefix="submissions-") as scratch:
         found = find(source, Path(scratch))[shard[0] - 1 :: shard[1]]
         work = [_job(one, out, seed, limits) for one in found]
+        for job in work:
+            if job.result and not job.stored.exists():  # a file that nobody need try to read
+                _store(job)
         waiting = [job for job in work if job.result is None]
         _prove_all(out, {lab for job in waiting if (lab := _lab(job))}, seed, limits)
         results = (
@@ -76,7 +81,8 @@ def grade_class(
         )
         _collect(results, len(waiting), len(work), progress)
     rows = _rows(work, limits)
-    _write(out, rows, seed, limits, canvas, column)
+    if shard == (1, 1):
+        _write(out, rows, seed, limits, canvas, column)
     return rows
 
 
@@ -110,12 +116,16 @@ def _prepare(out: Path, seed: int | None) -> int:
 
 
 def _job(one: Submission, out: Path, seed: int, limits: Limits) -> Job:
+    raw, result = b"", None
     try:
         raw = load(one.path)
     except NotANotebook as reason:
-        return Job(one, result=Result("unreadable", notes=[str(reason)]))
-    key = fingerprint(raw + one.path.name.encode("utf8", "surrogateescape"), seed, limits)
-    job = Job(one, raw, out / "results" / f"{_slug(one.student)}-{key}.json")
+        result = Result("unreadable", notes=[str(reason)])
+    whose = repr((one.student, one.user, one.path.name, result and result.notes)).encode("utf8", "surrogateescape")
+    key = fingerprint(raw + whose, seed, limits)
+    job = Job(one, raw, out / "results" / f"{_slug(one.student)}-{key}.json", result)
+    if result:
+        return job
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # not graded yet, or half of something
         job.result = Result.from_dict(json.loads(job.stored.read_text("utf8")))
     return job
@@ -192,16 +202,17 @@ def _collect(results: Iterator[tuple[Job, dict[str, Any]]], waiting: int, total:
     with tqdm(total=total, initial=total - waiting, desc="grading", unit="", disable=not progress) as bar:
         for job, found in results:
             job.result = Result.from_dict(found)
-            try:
-                if job.result.status != NOT_GRADED:
-                    gradebook.write(
-                        job.stored, json.dumps({"student": job.submission.student, **found}, indent=1) + "\n"
-                    )
-            except OSError as error:
-                raise CannotGrade(
-                    f"{job.stored} cannot be written ({error.strerror}): make room, run the same again"
-                ) from None
+            if job.result.status != NOT_GRADED:
+                _store(job)
             bar.update()
+
+
+def _store(job: Job) -> None:
+    found = {"student": job.submission.student, **job.result.as_dict()}
+    try:
+        gradebook.write(job.stored, json.dumps(found, indent=1) + "\n")
+    except OSError as error:
+        raise CannotGrade(f"{job.stored} cannot be written ({error.strerror}): make room, run the same again") from None
 
 
 def _rows(work: list[Job], limits: Limits) -> list[gradebook.Row]:
@@ -219,7 +230,7 @@ def _rows(work: list[Job], limits: Limits) -> list[gradebook.Row]:
                 row.notes.append(f"{len(same)} notebooks of lab {lab}: the better one counts")
                 row.results = [result for result in row.results if result.lab != lab or result is same[0]]
         if any(result.lab for result in row.results):  # what else lay there is no fault
-            row.results = [result for result in row.results if result.lab]
+            row.results = [result for result in row.results if result.lab or result.status == NOT_GRADED]
         row.results.sort(key=lambda result: result.lab)
         row.notes += [] if limits.sandbox else [UNSAFE]
     return list(rows.values())
@@ -240,6 +251,7 @@ def _write(out: Path, rows: list[gradebook.Row], seed: int, limits: Limits, canv
             column = column or f"Lab {', '.join(seen)}"
             text, missing = gradebook.canvas(rows, canvas.read_text("utf-8-sig"), column)
             gradebook.write(out / "canvas.csv", text)
+            (out / "not-in-canvas.txt").unlink(missing_ok=True)  # of an earlier run
             if missing:
                 gradebook.write(out / "not-in-canvas.txt", "\n".join(missing) + "\n")
     except (ValueError, UnicodeError, csv.Error) as error:

@@ -23,11 +23,10 @@ from typing import Any
 import torch
 
 from labkit.course import answerless
-from labkit.course.grading import Result, grade
+from labkit.course.grading import NOT_GRADED, Result, grade
 from labkit.course.sandbox import Limits, remove
 from labkit.data import ROOT
 
-NOT_GRADED = "not graded"
 MOST = 50  # submissions that one process grades, so that none grows for good
 IDLE = 60  # seconds after which one that has nothing to do ends
 
