@@ -8,10 +8,10 @@ CHOSEN := $(if $(filter 1,$(BROWSER)),,-m "not browser" )tests notebooks
 
 # two processes of one thread each: with more than there are cores they wait for each other (three took 19 minutes)
 test: set-up lint ## ruff, unit tests, every notebook (BROWSER=1: the labs and the site in Chromium, too)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env $(CHOSEN)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env $(CHOSEN)
 
 quick: set-up lint ## ruff and the unit tests that are not slow (under 3 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs -n 2 --dist loadfile -m "not slow" tests
 
 lint: set-up ## ruff on code and notebooks
 	$(BIN)/ruff check .

@@ -58,8 +58,12 @@ def grade(submissions: Path | None, out: Path | None, self_test: bool, **options
     if self_test:
         _self_test()
         return
-    if submissions is None or (out is None and not submissions.is_file()):
+    if submissions is None:
         raise click.UsageError("give SUBMISSIONS and, for a class, --out GRADES")
+    if not submissions.exists():
+        raise click.UsageError(f"{submissions} does not exist; give a folder, a zip or a notebook")
+    if out is None and not submissions.is_file():
+        raise click.UsageError("for a class, give --out GRADES: the folder for the grades")
     import tempfile
 
     from labkit.course import gradebook
@@ -81,8 +85,13 @@ def grade(submissions: Path | None, out: Path | None, self_test: bool, **options
             raise click.ClickException(str(problem)) from None
     if out is None:
         click.echo("\n".join(gradebook.plain(row) for row in rows))
-        return
-    click.echo(f"{len(rows)} students: {out / 'gradebook.csv'}, {out / 'summary.html'}, {out / 'pages'}")
+    elif options["shard"] != (1, 1):
+        click.echo(f"{len(rows)} students of this part: {out / 'results'}. When all parts are there, run it without")
+        click.echo("--shard: that writes the gradebook.")
+    else:
+        click.echo(f"{len(rows)} students: {out / 'gradebook.csv'}, {out / 'summary.html'}, {out / 'pages'}")
+    if waiting := sum(row.waits for row in rows):
+        raise click.ClickException(f"{waiting} not graded: run the same command again")
 
 
 def _self_test() -> None:

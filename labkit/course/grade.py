@@ -4,35 +4,29 @@ Each result is stored as soon as it is there, under a name that depends on the f
 course, so the same command again goes on where it was ended, whatever ended it. Results depend on no order.
 """
 
-import atexit
 import contextlib
 import csv
 import json
-import multiprocessing
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from labkit.course import answerless, gradebook
-from labkit.course.grading import Result, course_fingerprint, fingerprint, grade, prove
+from labkit.course import gradebook
+from labkit.course.grading import NOT_GRADED, Result, course_fingerprint, fingerprint, prove
 from labkit.course.reading import NotANotebook, load, read
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
+from labkit.course.workers import Worker, anywhere, courses, not_graded
 from labkit.exercises.task import labs
 
 MIB_WANTED = 200  # free on the disk before the first student
 UNSAFE = "graded WITHOUT a sandbox"
-NOT_GRADED = "not graded"
 
 
 class CannotGrade(ValueError):
@@ -65,16 +59,21 @@ def grade_class(
     """Grade everything in `source` (folder, zip or notebook) into the folder `out`; returns the rows of the gradebook.
 
     seed: of the hidden inputs; None takes the one in `out`, or draws one there. jobs: processes, 0 for one a core.
-    shard: (i, n) grades only every n-th submission. dask: the address of a scheduler that does the work. canvas:
-    Canvas' export; column: the assignment's name there. Raises CannotGrade, early or at a clear stop.
+    shard: (i, n) grades only every n-th submission, and writes no gradebook. dask: the address of a scheduler that does
+    the work. canvas: Canvas' export; column: the assignment's name there. Raises CannotGrade, early or at a clear stop.
     """
     limits = limits or Limits()
+    if shard != (1, 1) and seed is None:
+        raise CannotGrade("--shard needs --seed S, the same for all parts: each would draw its own")
     if limits.sandbox and (why := problem()):
         raise CannotGrade(f"{why}; or take the risk with --unsafe-no-sandbox")
     seed = _prepare(out, seed)
     with tempfile.TemporaryDirectory(prefix="submissions-") as scratch:
         found = find(source, Path(scratch))[shard[0] - 1 :: shard[1]]
         work = [_job(one, out, seed, limits) for one in found]
+        for job in work:
+            if job.result and not job.stored.exists():  # a file that nobody need try to read
+                _store(job)
         waiting = [job for job in work if job.result is None]
         _prove_all(out, {lab for job in waiting if (lab := _lab(job))}, seed, limits)
         results = (
@@ -82,7 +81,8 @@ def grade_class(
         )
         _collect(results, len(waiting), len(work), progress)
     rows = _rows(work, limits)
-    _write(out, rows, seed, limits, canvas, column)
+    if shard == (1, 1):
+        _write(out, rows, seed, limits, canvas, column)
     return rows
 
 
@@ -116,12 +116,16 @@ def _prepare(out: Path, seed: int | None) -> int:
 
 
 def _job(one: Submission, out: Path, seed: int, limits: Limits) -> Job:
+    raw, result = b"", None
     try:
         raw = load(one.path)
     except NotANotebook as reason:
-        return Job(one, result=Result("unreadable", notes=[str(reason)]))
-    key = fingerprint(raw + one.path.name.encode("utf8", "surrogateescape"), seed, limits)
-    job = Job(one, raw, out / "results" / f"{_slug(one.student)}-{key}.json")
+        result = Result("unreadable", notes=[str(reason)])
+    whose = repr((one.student, one.user, one.path.name, result and result.notes)).encode("utf8", "surrogateescape")
+    key = fingerprint(raw + whose, seed, limits)
+    job = Job(one, raw, out / "results" / f"{_slug(one.student)}-{key}.json", result)
+    if result:
+        return job
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # not graded yet, or half of something
         job.result = Result.from_dict(json.loads(job.stored.read_text("utf8")))
     return job
@@ -144,58 +148,27 @@ def _lab(job: Job) -> str:
         return ""
 
 
-@cache
-def courses(sandbox: bool) -> Callable[[str], Path]:
-    """Gives for a lab the folder with its grading copy of labkit, made once a process."""
-    folder = Path(tempfile.mkdtemp(prefix="course-"))
-    folder.chmod(0o755)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return cache(lambda lab: answerless.write(folder / lab, lab, data_as_link=not sandbox))
-
-
-_slot = 0
-
-
-def _begin(counter: Any) -> None:
-    """A worker's first act: take a number of its own, and one thread: two jobs' threads would wait for each other."""
-    global _slot
-    torch.set_num_threads(1)
-    with counter.get_lock():
-        _slot, counter.value = counter.value, counter.value + 1
-
-
-def work_on(raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
-    """Grade one submission in this process, here or on another machine; its result for JSON."""
-    try:
-        return grade(raw, name, courses(limits.sandbox), seed, limits, _slot or os.getpid() % 4000).as_dict()
-    except Exception as error:  # a fault of ours must not end the class: it is a row that says so
-        return Result(NOT_GRADED, notes=[f"the grader failed: {type(error).__name__}: {error}"[:300]]).as_dict()
-
-
 def _pool(waiting: list[Job], seed: int, limits: Limits, jobs: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Grade in several processes, new ones after 50 submissions each, so that none grows for good.
+    """Grade in several processes; one that dies takes nothing with it but what it had, which is tried once more."""
+    made = [Worker(slot) for slot in range(1, min(jobs, len(waiting)) + 1)]
+    idle = list(made)
 
-    One that dies takes nothing with it: what it had is tried once more, by itself. (Python's max_tasks_per_child does
-    the same, but stands still where all processes come to their end together.)
-    """
-    context = multiprocessing.get_context("spawn")
-    counter, left, tries = context.Value("i", 1), list(waiting), {id(job): 0 for job in waiting}
-    while left:
-        done = set()
-        alone = left[:1] if tries[id(left[0])] else left[: 50 * jobs]
-        with ProcessPoolExecutor(min(jobs, len(alone)), context, _begin, (counter,)) as pool:
-            futures = {pool.submit(work_on, job.raw, job.submission.path.name, seed, limits): job for job in alone}
-            for future in as_completed(futures):
-                job = futures[future]
-                try:
-                    yield job, future.result()
-                    done.add(id(job))
-                except BrokenProcessPool:
-                    tries[id(job)] += 1
-        for job in [job for job in alone if id(job) not in done and tries[id(job)] > 1 and len(alone) == 1]:
-            yield job, Result(NOT_GRADED, notes=["it ended the grader's own process, twice"]).as_dict()
-            done.add(id(job))
-        left = [job for job in left if id(job) not in done]
+    def one(job: Job) -> dict[str, Any]:
+        worker = idle.pop()
+        try:
+            return worker.grade(job.raw, job.submission.path.name, seed, limits)
+        finally:
+            idle.append(worker)
+
+    threads = ThreadPoolExecutor(max(1, len(made)))
+    try:
+        futures = {threads.submit(one, job): job for job in waiting}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in made:
+            worker.close()
 
 
 def _dask(waiting: list[Job], seed: int, limits: Limits, address: str) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -212,14 +185,14 @@ def _dask(waiting: list[Job], seed: int, limits: Limits, address: str) -> Iterat
     with client:
         futures = {
             client.submit(
-                work_on, job.raw, job.submission.path.name, seed, limits, key=f"{job.stored.stem}-{i}", retries=3
+                anywhere, job.raw, job.submission.path.name, seed, limits, key=f"{job.stored.stem}-{i}", retries=3
             ): job
             for i, job in enumerate(waiting)
         }
         for future in completed(list(futures)):
             job = futures[future]
             failed = future.exception()
-            yield job, future.result() if failed is None else Result(NOT_GRADED, notes=[str(failed)[:300]]).as_dict()
+            yield job, future.result() if failed is None else not_graded(str(failed)[:300])
 
 
 def _collect(results: Iterator[tuple[Job, dict[str, Any]]], waiting: int, total: int, progress: bool) -> None:
@@ -229,16 +202,17 @@ def _collect(results: Iterator[tuple[Job, dict[str, Any]]], waiting: int, total:
     with tqdm(total=total, initial=total - waiting, desc="grading", unit="", disable=not progress) as bar:
         for job, found in results:
             job.result = Result.from_dict(found)
-            try:
-                if job.result.status != NOT_GRADED:
-                    gradebook.write(
-                        job.stored, json.dumps({"student": job.submission.student, **found}, indent=1) + "\n"
-                    )
-            except OSError as error:
-                raise CannotGrade(
-                    f"{job.stored} cannot be written ({error.strerror}): make room, run the same again"
-                ) from None
+            if job.result.status != NOT_GRADED:
+                _store(job)
             bar.update()
+
+
+def _store(job: Job) -> None:
+    found = {"student": job.submission.student, **job.result.as_dict()}
+    try:
+        gradebook.write(job.stored, json.dumps(found, indent=1) + "\n")
+    except OSError as error:
+        raise CannotGrade(f"{job.stored} cannot be written ({error.strerror}): make room, run the same again") from None
 
 
 def _rows(work: list[Job], limits: Limits) -> list[gradebook.Row]:
@@ -256,7 +230,7 @@ def _rows(work: list[Job], limits: Limits) -> list[gradebook.Row]:
                 row.notes.append(f"{len(same)} notebooks of lab {lab}: the better one counts")
                 row.results = [result for result in row.results if result.lab != lab or result is same[0]]
         if any(result.lab for result in row.results):  # what else lay there is no fault
-            row.results = [result for result in row.results if result.lab]
+            row.results = [result for result in row.results if result.lab or result.status == NOT_GRADED]
         row.results.sort(key=lambda result: result.lab)
         row.notes += [] if limits.sandbox else [UNSAFE]
     return list(rows.values())
@@ -277,6 +251,7 @@ def _write(out: Path, rows: list[gradebook.Row], seed: int, limits: Limits, canv
             column = column or f"Lab {', '.join(seen)}"
             text, missing = gradebook.canvas(rows, canvas.read_text("utf-8-sig"), column)
             gradebook.write(out / "canvas.csv", text)
+            (out / "not-in-canvas.txt").unlink(missing_ok=True)  # of an earlier run
             if missing:
                 gradebook.write(out / "not-in-canvas.txt", "\n".join(missing) + "\n")
     except (ValueError, UnicodeError, csv.Error) as error:

@@ -8,13 +8,14 @@ import csv
 import html
 import io
 import os
+import secrets
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit.course.grading import GRADED, Result
+from labkit.course.grading import GRADED, NOT_GRADED, Result
 from labkit.exercises.check import BORROWED, OPEN
 from labkit.exercises.report import SIGNS, WORDS
 from labkit.exercises.task import find, tasks
@@ -49,6 +50,16 @@ class Row:
         return sum(result.points for result in self.results)
 
     @property
+    def waits(self) -> bool:
+        """Whether something handed in is not graded yet: then the row has no total."""
+        return any(result.status == NOT_GRADED for result in self.results)
+
+    @property
+    def worth(self) -> str:
+        """The total for a table; nothing where it is not known yet."""
+        return "" if self.waits else f"{self.total:g}"
+
+    @property
     def status(self) -> str:
         """graded, or why not."""
         kinds = {result.status for result in self.results}
@@ -57,9 +68,12 @@ class Row:
 
 def write(path: Path, text: str) -> None:
     """Write a file at once or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, "utf8", errors="replace")  # half a character, as JSON can hold it, stops nobody
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")  # others may write it, too
+    try:
+        temporary.write_text(text, "utf8", errors="replace")  # half a character, as JSON can hold it, stops nobody
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def harmless(text: str) -> str:
@@ -75,7 +89,7 @@ def gradebook(rows: list[Row], labs: Iterable[str]) -> str:
     for row in rows:
         points = [f"{row.grades[number].points:g}" if number in row.grades else "" for number in numbers]
         notes = "; ".join(dict.fromkeys([*row.notes, *(note for result in row.results for note in result.notes)]))
-        lines.append([harmless(row.student), *points, f"{row.total:g}", row.status, harmless(notes)])
+        lines.append([harmless(row.student), *points, row.worth, row.status, harmless(notes)])
     return _csv(lines)
 
 
@@ -97,7 +111,7 @@ def canvas(rows: list[Row], export: str, column: str) -> tuple[str, list[str]]:
     head = lines[0]
     fixed = [i for i, name in enumerate(head) if name in ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")]
     place = next((i for i, name in enumerate(head) if name == column or name.startswith(f"{column} (")), None)
-    by_id = {row.user: row for row in rows if row.user}
+    by_id = {row.user: row for row in rows if row.user}  # a row that waits is found, too, and left out below
     keyed = [(_key(row.student), row) for row in rows if not row.user]
     names = [_key(cells.get("Student", "")) for cells in (dict(zip(head, line, strict=False)) for line in lines[1:])]
     by_key = {key: row for key, row in keyed if [other for other, _ in keyed].count(key) == 1 and names.count(key) < 2}
@@ -111,7 +125,8 @@ def canvas(rows: list[Row], export: str, column: str) -> tuple[str, list[str]]:
         row = by_id.get(cells.get("ID", "")) or next((by_key[key] for key in keys if key in by_key), None)
         if row is not None:
             used.add(id(row))
-            out.append([line[i] if i < len(line) else "" for i in fixed] + [f"{row.total:g}"])
+            if not row.waits:
+                out.append([line[i] if i < len(line) else "" for i in fixed] + [row.worth])
     return _csv(out), [row.student for row in rows if id(row) not in used]
 
 
@@ -122,7 +137,7 @@ def _key(name: str) -> str:
 
 def page(row: Row, stamp: str) -> str:
     """A student's page: points, what each task's answer was found to be, and the answer itself."""
-    parts = [f"<h1>{_text(row.student)}: {row.total:g} points</h1>"]
+    parts = [f"<h1>{_text(row.student)}: {'not graded yet' if row.waits else f'{row.worth} points'}</h1>"]
     for note in row.notes:
         parts.append(f"<p>{_text(note)}</p>")
     for result in row.results:
@@ -144,7 +159,9 @@ def page(row: Row, stamp: str) -> str:
 
 def summary(rows: list[Row], labs: Iterable[str], stamp: str) -> str:
     """The class on one page: the distribution, the hardest tasks first, and how often each known mistake was made."""
-    parts = [f"<h1>{len(rows)} students</h1>", _histogram(rows), "<h2>Tasks, the hardest first</h2>"]
+    known = [row for row in rows if not row.waits]
+    waiting = f", {len(rows) - len(known)} not graded yet" if len(known) < len(rows) else ""
+    parts = [f"<h1>{len(rows)} students{waiting}</h1>", _histogram(known), "<h2>Tasks, the hardest first</h2>"]
     scores = []
     for number in [number for lab in labs for number in tasks(lab)]:
         grades = [row.grades[number] for row in rows if number in row.grades]

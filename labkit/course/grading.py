@@ -17,14 +17,14 @@ from labkit.course.compose import OPEN as NOT_DONE
 from labkit.course.compose import Cell, Composed, compose, lab_of
 from labkit.course.names import names_given, names_used
 from labkit.course.reading import NotANotebook, read
-from labkit.course.rerun import ENDED, Ran, rerun
+from labkit.course.rerun import ENDED, Ran, no_time, rerun
 from labkit.course.sandbox import Limits
 from labkit.data import ROOT
 from labkit.exercises.check import OPEN, RIGHT, STOPPED, Outcome, diagnose
 from labkit.exercises.compare import NotAValue
 from labkit.exercises.task import notebook, tasks
 
-GRADED, UNREADABLE, NO_LAB = "graded", "unreadable", "no lab"
+GRADED, UNREADABLE, NO_LAB, NOT_GRADED = "graded", "unreadable", "no lab", "not graded"  # the last: not yet
 
 
 @dataclass
@@ -112,9 +112,9 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
     while any(cell.kind == "TASK" for cell in cells):
         if time.monotonic() > until:
             for number in {cell.number for cell in cells if cell.number}:
-                composed.settled[number] = f"there was no time left: {limits.total_wall:g} seconds are for all tasks"
+                composed.settled[number] = no_time(limits)
             break
-        pairs = list(zip(cells, rerun(cells, course, limits, slot), strict=False))
+        pairs = list(zip(cells, rerun(cells, course, limits, slot, until), strict=False))
         for cell, ran in pairs:
             if cell.number:
                 found.setdefault(cell.number, []).append((cell, ran))
@@ -123,7 +123,7 @@ def run(composed: Composed, course: Path, limits: Limits, slot: int) -> dict[str
         last = pairs[-1][0] if pairs else Cell("SETUP", "", "")
         if last.kind == "SETUP":
             failed += 1
-            if failed > 1:
+            if failed > 1 and time.monotonic() < until:
                 raise RuntimeError(f"the course's own first cell does not run: {pairs[-1][1].limit if pairs else ''}")
             continue
         if last.kind == "HELPER":

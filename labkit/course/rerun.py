@@ -6,8 +6,10 @@ and is ended when a limit is passed. Then the run is over, and the caller goes o
 
 import contextlib
 import io
+import math
 import os
 import re
+import stat
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from labkit.course.compose import Cell
 from labkit.course.sandbox import NAME, Limits, kernel_spec
 from labkit.exercises.report import MIME
 
+BLOCK = 4096  # bytes of the disk that the smallest file takes
 TICK = 0.2  # seconds between two looks at a running kernel
 ENDED = "it ended the kernel"
 
@@ -47,6 +50,7 @@ class Watched(nbval.plugin.RunningKernel):
 
     limits = Limits()
     own = 0  # how many of the first cells are the course's own: their work is not the student's
+    until = math.inf  # when all of the submission's time is over, by time.monotonic()
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
         """Start a cell, and its clocks."""
@@ -92,16 +96,19 @@ class Watched(nbval.plugin.RunningKernel):
         if not hasattr(self, "started"):  # nbval has its own limit on how long a kernel may take to start
             return
         self.looked = time.monotonic()
+        if self.looked > self.until:
+            self._end(no_time(self.limits))
         cpu, wall = self.limits.task_cpu, self.limits.task_wall
         if self.ran <= self.own:
             cpu = wall = self.limits.total_wall
         if self._cpu() - self.used > cpu:
             self._end(f"it computed for more than {cpu:g} seconds")
-        if time.monotonic() - self.started > wall:
+        if self.looked - self.started > wall:
             self._end(f"it was not done after {wall:g} seconds")
         if sum(self._each(lambda one: one.memory_info().rss)) > self.limits.memory * 2**20:
             self._end(f"it took more than {self.limits.memory} MiB of memory")
-        if _size(getattr(self.km.provisioner, "folder", "")) > self.limits.disk * 2**20:
+        most = self.limits.disk * 2**20
+        if _size(getattr(self.km.provisioner, "folder", ""), most) + self._without_names() > most:
             self._end(f"it wrote more than {self.limits.disk} MiB")
 
     def _end(self, why: str) -> None:
@@ -111,6 +118,18 @@ class Watched(nbval.plugin.RunningKernel):
 
     def _cpu(self) -> float:
         return sum(self._each(lambda one: sum(one.cpu_times()[:4])))
+
+    def _without_names(self) -> int:
+        """The bytes of open files that were removed: no folder shows them, and they fill the disk all the same."""
+        files = {}
+        for pid in self._each(lambda one: one.pid):
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(OSError):
+                        found = entry.stat()
+                        if not found.st_nlink and stat.S_ISREG(found.st_mode):
+                            files[found.st_dev, found.st_ino] = max(found.st_size, found.st_blocks * 512)
+        return sum(files.values())
 
     def _each(self, look: Any) -> list[Any]:
         """What `look` finds at every process of the sandbox."""
@@ -147,11 +166,30 @@ class Recorder:
         return report
 
 
-def _size(folder: str) -> int:
-    """The bytes in a folder that kernel and grader share."""
-    with contextlib.suppress(OSError):
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder)) if folder else 0
-    return 0
+def _size(folder: str, most: int) -> float:
+    """The bytes in a folder that kernel and grader share, with all that is below it; no exact number above `most`.
+
+    An empty file takes a block of the disk, too. What is too deep, or closed to us, is more than is allowed.
+    """
+    total, folders = 0, [folder] if folder else []
+    while folders and total <= most:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        found = entry.stat(follow_symlinks=False)
+                        total += max(found.st_size, found.st_blocks * 512, BLOCK)
+                        folders += [entry.path] if stat.S_ISDIR(found.st_mode) else []
+        except (FileNotFoundError, NotADirectoryError):  # gone since
+            continue
+        except OSError:
+            return math.inf
+    return total
+
+
+def no_time(limits: Limits) -> str:
+    """What is said where the time for all tasks is over."""
+    return f"there was no time left: {limits.total_wall:g} seconds are for all tasks"
 
 
 def _ran(item: Any, call: Any) -> Ran:
@@ -167,10 +205,11 @@ def _ran(item: Any, call: Any) -> Ran:
     return Ran(stored, re.sub(r"\x1b\[[0-9;]*m", "", said), "", seconds)
 
 
-def rerun(cells: list[Cell], course: Path, limits: Limits, slot: int = 0) -> list[Ran]:
+def rerun(cells: list[Cell], course: Path, limits: Limits, slot: int = 0, until: float = math.inf) -> list[Ran]:
     """Run the cells in one fresh kernel; returns what became of them, up to and with the one that ended the kernel.
 
-    course: the folder with the grading copy of labkit. Raises nothing that a cell can cause.
+    course: the folder with the grading copy of labkit. until: when all time is over, by time.monotonic(). Raises
+    nothing that a cell can cause.
     """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.source) for cell in cells])
     with tempfile.TemporaryDirectory(prefix="grading-") as temporary:
@@ -190,7 +229,8 @@ def rerun(cells: list[Cell], course: Path, limits: Limits, slot: int = 0) -> lis
             str(folder),
         ]
         options += ["--nbval-lax", "--nbval-kernel-name", NAME, str(folder / "composed.ipynb")]
-        Watched.limits, Watched.own = limits, sum(cell.kind == "SETUP" for cell in cells)
+        Watched.limits, Watched.until = limits, until
+        Watched.own = sum(cell.kind == "SETUP" for cell in cells)
         with _world(JUPYTER_PATH=str(folder), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), _patched():
             pytest.main(options, plugins=[recorder])
     return recorder.cells

@@ -4,6 +4,8 @@ A zip is unpacked into a scratch folder, member by member, and nothing of it lea
 of what is in the notebooks.
 """
 
+import contextlib
+import errno
 import lzma
 import re
 import shutil
@@ -15,12 +17,17 @@ from pathlib import Path, PurePosixPath
 
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?:(?P<late>LATE)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<rest>.+)")
 IGNORED = {"__MACOSX", ".ipynb_checkpoints", "data", "labkit"}  # what comes along when a whole folder is handed in
-BESIDE = {".csv", ".txt", ".md", ".json"}  # files beside the students' that are none of theirs
+BESIDE = {".csv", ".txt", ".md", ".json"}  # files beside the students' that are none of theirs, by their names
 LARGEST, MOST, DEEPEST = 2**30, 20_000, 50  # bytes unpacked, files, and folders in each other, of one zip
+OF_ONE = 100 * 2**20  # bytes unpacked of one student's zip: the whole course with its data has 60 MiB
 
 
 class NoSubmissions(ValueError):
     """There is nothing to grade; the message says why."""
+
+
+class NoRoom(NoSubmissions):
+    """The disk is full: nobody's fault, and no grade; the message says what to do."""
 
 
 @dataclass
@@ -36,7 +43,7 @@ class Submission:
 def find(source: Path, scratch: Path) -> list[Submission]:
     """Every submission in a folder, a zip, or a single notebook, in the order of the students' names.
 
-    scratch: an empty folder for what a zip holds. Raises NoSubmissions.
+    scratch: an empty folder for what a zip holds. Raises NoSubmissions, and NoRoom where that is full.
     """
     notes: list[str] = []
     if source.is_dir():
@@ -50,7 +57,7 @@ def find(source: Path, scratch: Path) -> list[Submission]:
     folder = _only_folder(folder)
     found, names = [], {}
     for entry in sorted(folder.iterdir()):
-        if entry.name in IGNORED or entry.name.startswith(".") or entry.suffix.lower() in BESIDE and entry.is_file():
+        if entry.name in IGNORED or entry.name.startswith(".") or _beside(entry):
             continue
         if entry.is_symlink():
             new = [Submission(clean(entry.stem), Path("/nonexistent"), notes=["it is a link, which is not followed"])]
@@ -72,6 +79,17 @@ def find(source: Path, scratch: Path) -> list[Submission]:
     return sorted(found, key=lambda one: (one.student, str(one.path)))
 
 
+def _beside(entry: Path) -> bool:
+    """Whether a file is none of a student's. Browsers save a notebook as x.ipynb.txt or x.json: that one is."""
+    if entry.suffix.lower() not in BESIDE or not entry.is_file():
+        return False
+    if CANVAS.fullmatch(entry.name) or ".ipynb" in entry.name.lower():
+        return False
+    with contextlib.suppress(OSError), entry.open("rb") as opened:
+        return b'"cell_type"' not in opened.read(2**20)
+    return True
+
+
 def _only_folder(folder: Path) -> Path:
     """A zip of a folder has that folder inside: go in, unless it is a student's."""
     entries = [entry for entry in folder.iterdir() if entry.name not in IGNORED and not entry.name.startswith(".")]
@@ -90,21 +108,26 @@ def _of_folder(folder: Path, name: str = "") -> list[Submission]:
     student, user, notes = _who(name or folder.name)
     paths = [
         path
-        for path in sorted(folder.rglob("*.ipynb"))
-        if path.is_file() and not path.is_symlink() and not IGNORED & set(path.relative_to(folder).parts[:-1])
+        for path in sorted(folder.rglob("*"))
+        if ".ipynb" in path.name.lower()
+        and path.is_file()
+        and not path.is_symlink()
+        and not IGNORED & set(path.relative_to(folder).parts[:-1])
     ]
     if not paths:
         others = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         return [
             Submission(student, others[0] if others else folder / "nothing.ipynb", user, [*notes, "no notebook in it"])
         ]
-    return [Submission(student, path, user, list(notes)) for path in paths]
+    return [Submission(student, path, user, notes + _odd_name(path)) for path in paths]
 
 
 def _of_zip(archive: Path, folder: Path) -> list[Submission]:
     """A student's zip; one that cannot be unpacked is a row that says so."""
     try:
-        inner, said = unpack(archive, folder)
+        inner, said = unpack(archive, folder, OF_ONE)
+    except NoRoom:
+        raise
     except NoSubmissions as why:
         student, user, notes = _who(archive.name)
         return [Submission(student, folder / "nothing.ipynb", user, [*notes, str(why)])]
@@ -113,7 +136,11 @@ def _of_zip(archive: Path, folder: Path) -> list[Submission]:
 
 def _of_file(path: Path) -> Submission:
     student, user, notes = _who(path.name)
-    return Submission(student, path, user, notes)
+    return Submission(student, path, user, notes + _odd_name(path))
+
+
+def _odd_name(path: Path) -> list[str]:
+    return [f"its name ends in {path.suffix}, not in .ipynb"] if path.suffix.lower() in (".txt", ".json") else []
 
 
 def _who(name: str) -> tuple[str, str, list[str]]:
@@ -125,7 +152,7 @@ def _who(name: str) -> tuple[str, str, list[str]]:
 
 
 def _stem(name: str) -> str:
-    return re.sub(r"\.(ipynb|zip)$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"(\.ipynb(\.txt|\.json)?|\.zip|\.json)$", "", name, flags=re.IGNORECASE)
 
 
 def clean(name: str) -> str:
@@ -134,8 +161,12 @@ def clean(name: str) -> str:
     return " ".join(kept.split())[:100] or "(no name)"
 
 
-def unpack(archive: Path, folder: Path) -> tuple[Path, list[str]]:
-    """The members of a zip as files under `folder`, and notes on those that were left out. Raises NoSubmissions."""
+def unpack(archive: Path, folder: Path, largest: int = 0) -> tuple[Path, list[str]]:
+    """The members of a zip as files under `folder`, and notes on those that were left out.
+
+    largest: bytes, LARGEST by default. Raises NoSubmissions, and NoRoom where the disk is full.
+    """
+    largest = largest or LARGEST
     notes, total = [], 0
     folder.mkdir(parents=True)
     try:
@@ -150,14 +181,19 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, list[str]]:
                 if target is None or is_link or member.flag_bits & 1:
                     notes.append(f"left out of {clean(archive.name)}: {clean(member.filename)}")
                     continue
-                if total > LARGEST:
-                    raise NoSubmissions(f"{clean(archive.name)} unpacks to more than {LARGEST // 2**20} MiB")
+                if total > largest:
+                    raise NoSubmissions(f"{clean(archive.name)} unpacks to more than {largest // 2**20} MiB")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(member) as source, target.open("wb") as out:
                     shutil.copyfileobj(source, out)
     except NoSubmissions:
         raise
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, EOFError, ValueError) as problem:
+        if getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom(
+                f"{folder.parent} has no room to unpack {clean(archive.name)}: make room there, or name another place "
+                "with TMPDIR=, and run the same again"
+            ) from None
         raise NoSubmissions(
             f"{clean(archive.name)} cannot be unpacked ({clean(str(problem))}); download it again"
         ) from None

@@ -141,6 +141,7 @@ DOUBLE = [A("default dtype float64", "1.1", before="torch.set_default_dtype(torc
 HALF = [A("default dtype float16", "1.1", before="torch.set_default_dtype(torch.float16)", points=None)]
 
 SPIN = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+PLACE = "import os, time\nfrom ipykernel import get_connection_file\nplace = os.path.dirname(get_connection_file())\n"
 KILLERS = {
     "killers 1": [
         A("endless loop in the cell", "1.1", before="while True: pass", says="could not be finished"),
@@ -180,6 +181,18 @@ KILLERS = {
           "for i in range(500): open(f'{place}/{i}', 'wb').write(bytes(1 << 20))\nimport time\ntime.sleep(3)"),
         A("an atexit handler and __del__", "1.9", before="import atexit, os, time\natexit.register(time.sleep, 10**6)\n"
           "class Last:\n    def __del__(self): time.sleep(1); os._exit(1)\nlast = Last()", points=None),
+    ],
+    "killers 5": [
+        A("a folder in the shared folder is flooded", "1.3", f"{PLACE}os.mkdir(f'{{place}}/in')\n"
+          "for i in range(9): open(f'{place}/in/{i}', 'wb').write(bytes(10 << 20))\ntime.sleep(20)",
+          says="wrote more than"),
+        A("open files without a name flood the shared folder", "1.4", f"{PLACE}kept = []\nfor i in range(9):\n"
+          "    kept.append(open(f'{place}/x', 'wb'))\n    os.unlink(f'{place}/x')\n"
+          "    kept[-1].write(bytes(10 << 20))\n    kept[-1].flush()\ntime.sleep(20)", says="wrote more than"),
+        A("3000 folders in each other", "1.6", f"{PLACE}os.chdir(place)\nfor i in range(3000):\n    os.mkdir('d')\n"
+          "    os.chdir('d')\nos._exit(0)"),
+        A("a folder that is closed", "1.8", f"{PLACE}os.makedirs(f'{{place}}/closed/in')\n"
+          "os.chmod(f'{place}/closed', 0)\nos._exit(0)"),
     ],
 }  # fmt: skip
 

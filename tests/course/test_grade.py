@@ -1,25 +1,33 @@
 """A class is graded: the same points in any order, nothing lost when it is ended, one student at hand, a cluster."""
 
+import contextlib
 import csv
 import importlib
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
 from click.testing import CliRunner
 
 from labkit.cli import main
 from labkit.course import grade as room
+from labkit.course import grading, rerun, workers
+from labkit.course.compose import Cell, Composed
 from labkit.course.grade import UNSAFE, CannotGrade, grade_class
 from labkit.course.grading import grade
-from labkit.course.sandbox import Limits, problem
+from labkit.course.sandbox import Limits, problem, remove
 from labkit.course.selftest import probes
 from labkit.data import ROOT
 from labkit.exercises.cells import mark, task_cells
@@ -104,31 +112,82 @@ def test_a_class_is_graded_and_killed_and_graded_on(handed_in, tmp_path):
     assert "multiply ε by the standard deviation" in summary
 
 
+def marked(word):
+    """The processes that have this word in their environment or among their own words."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.status() != psutil.STATUS_ZOMBIE and word in " ".join([*one.cmdline(), *one.environ().values()]):
+                found.append(one)
+    return found
+
+
+@sandboxed
 @pytest.mark.slow
-def test_a_large_class_does_not_stand_still(tmp_path):
-    """More submissions than one set of processes takes; Python's own max_tasks_per_child stood still after them."""
-    code = (
-        "from pathlib import Path\nfrom labkit.course.grade import Job, Limits, Submission, _pool\n"
-        "if __name__ == '__main__':\n"
-        "    work = [Job(Submission(str(i), Path('x.ipynb')), b'{') for i in range(260)]\n"
-        "    print(len([found for _, found in _pool(work, 1, Limits(), 2) if found['status'] == 'unreadable']))\n"
-    )
-    (tmp_path / "large.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "large.py"], cwd=ROOT, capture_output=True, text=True, timeout=240
-    )
-    assert done.stdout.split() == ["260"], done.stderr
+def test_nothing_outlives_the_command_when_it_alone_is_killed(tmp_path):
+    """kill -9 of the command: what grades for it and the kernel end too, and leave no files."""
+    mark = tmp_path / "temporary"
+    mark.mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Ada.ipynb").write_text(submission("1", t1="# TASK 1.1\nwhile True: pass"), "utf8")
+    room._prepare(tmp_path / "out", 7)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    (tmp_path / "out" / "run.json").write_text(json.dumps({**record, "proved": ["1"]}))
+    words = labkit("grade", tmp_path / "in", "--out", tmp_path / "out", "--seed", 7, "--jobs", 1)
+    environment = {**os.environ, "TMPDIR": str(mark)}
+    running = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(marked(f"{mark}/grader-")) < 3 and time.monotonic() < until:  # bubblewrap, twice, and the kernel
+        time.sleep(0.2)
+    before = marked(str(mark))
+    assert len(before) >= 5
+    running.kill()
+    running.wait()
+    assert not psutil.wait_procs(before, timeout=60)[1]
+    assert not marked(str(mark))
+    assert not list(mark.glob("grader-*"))
+
+
+@pytest.mark.slow
+def test_an_answer_that_ends_the_graders_own_process_is_a_row_and_the_next_is_graded(monkeypatch):
+    worker = workers.Worker()
+    start = worker._start
+
+    def dies():
+        start()
+        worker.process.kill()
+
+    monkeypatch.setattr(worker, "_start", dies)
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["notes"] == ["it ended the grader's own process, twice"]
+    monkeypatch.setattr(worker, "_start", start)
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == "unreadable"
+    first = worker.process.pid
+    worker.left = 0  # it has graded as many as one may
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == "unreadable"
+    assert worker.process.pid != first
+    worker.close()
+    assert worker.process.returncode is not None
+    assert worker.grade(b"{", "x.ipynb", 1, Limits())["status"] == workers.NOT_GRADED
+
+
+@pytest.mark.slow
+def test_a_large_class_does_not_stand_still():
+    """More submissions than one set of processes takes."""
+    work = [room.Job(room.Submission(str(i), Path("x.ipynb")), b"{") for i in range(130)]
+    found = [result["status"] for _, result in room._pool(work, 1, Limits(), 2)]
+    assert found == ["unreadable"] * 130
 
 
 @sandboxed
 @pytest.mark.slow
 def test_a_cluster_gives_the_same_grades_with_a_worker_killed_in_the_middle(handed_in, tmp_path, monkeypatch):
+    """Two threads, or more, are what `dask worker ADDRESS` starts by itself."""
     distributed = pytest.importorskip(
         "distributed", reason="grading on a Dask cluster is not covered: pip install distributed"
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        n_workers=2, threads_per_worker=2, dashboard_address=None, host="127.0.0.1", silence_logs=50
     ) as cluster:
         victim = next(iter(cluster.workers.values())).pid
         seen = []
@@ -217,7 +276,7 @@ def test_one_student_at_hand(tmp_path):
 def test_the_sandbox_holds():
     found = {what: held for what, held, _ in probes()}
     assert found == dict.fromkeys(found, True)
-    assert len(found) >= 20
+    assert len(found) >= 26
 
 
 def test_without_a_sandbox_it_refuses(handed_in, tmp_path, monkeypatch):
@@ -291,6 +350,138 @@ def test_a_result_that_is_half_of_something_is_graded_again(handed_in, tmp_path,
     assert json.loads((tmp_path / "out" / "run.json").read_text())["seed"] == 2
 
 
+def test_who_could_not_be_graded_is_said_and_graded_by_the_same_command(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    whole, fault = room.Result("graded", "1").as_dict(), workers.not_graded("the grader failed")
+    answers = {"Ada": fault, 'Bo, "the" =1': fault}
+    monkeypatch.setattr(
+        room, "_pool", lambda waiting, *_: ((job, answers.pop(job.submission.student, whole)) for job in waiting)
+    )
+    words = ["grade", str(handed_in), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 1
+    assert "2 not graded: run the same command again" in done.output
+    assert read(tmp_path / "out" / "gradebook.csv")["Ada"]["total"] == ""
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert read(tmp_path / "out" / "gradebook.csv")["Ada"]["total"] == "0"
+
+
+def test_parts_that_begin_together_leave_the_gradebook_to_the_whole(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    whole = room.Result("graded", "1").as_dict()
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: ((job, whole) for job in waiting))
+    with pytest.raises(CannotGrade, match="--shard needs --seed"):
+        grade_class(handed_in, tmp_path / "out", shard=(1, 2), progress=False)
+    together = threading.Barrier(4)
+
+    def part(i):
+        together.wait()
+        return grade_class(handed_in, tmp_path / "out", seed=7, shard=(i, 4), progress=False)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(map(len, threads.map(part, range(1, 5)))) == 4
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results", "pages", "run.json"}
+    assert len(list((tmp_path / "out" / "results").iterdir())) == 4
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: iter([(job, 1 / 0) for job in waiting]))
+    assert len(grade_class(handed_in, tmp_path / "out", seed=7, progress=False)) == 4
+    assert len(read(tmp_path / "out" / "gradebook.csv")) == 4
+
+
+def test_every_student_has_a_page_and_a_result_of_their_own(tmp_path, monkeypatch):
+    """Names without an ASCII letter and the same bytes; a file that is too large; a folder without a notebook."""
+    monkeypatch.setattr(room, "problem", lambda: "")
+    monkeypatch.setattr(room, "prove", lambda *_: "")
+    whole = room.Result("graded", "1").as_dict()
+    monkeypatch.setattr(room, "_pool", lambda waiting, *_: ((job, whole) for job in waiting))
+    for name in ("李小龙", "Зоя", "Large", "None"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    for name in ("李小龙", "Зоя", "Large"):
+        (tmp_path / "in" / name / "01.ipynb").write_text(CLASS["Ada"], "utf8")
+    os.truncate(tmp_path / "in" / "Large" / "01.ipynb", 21 * 2**20)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "not-in-canvas.txt").write_text("somebody")
+    (tmp_path / "canvas.csv").write_text("Student,ID\n李小龙,1\nЗоя,2\nLarge,3\nNone,4\n")
+    grade_class(tmp_path / "in", tmp_path / "out", canvas=tmp_path / "canvas.csv", progress=False)
+    stored = [json.loads(path.read_text("utf8")) for path in (tmp_path / "out" / "results").iterdir()]
+    assert sorted(one["student"] for one in stored) == sorted(["李小龙", "Зоя", "Large", "None"])
+    assert len(list((tmp_path / "out" / "pages").iterdir())) == 4
+    assert not (tmp_path / "out" / "not-in-canvas.txt").exists()
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """What looks at a kernel, without one: this process in its place, an empty folder, nothing used so far."""
+    one = rerun.Watched.__new__(rerun.Watched)
+    provisioner = SimpleNamespace(pid=os.getpid(), folder=str(tmp_path))
+    one.km = SimpleNamespace(is_alive=lambda: True, provisioner=provisioner, shutdown_kernel=lambda now: None)
+    one.kc = SimpleNamespace(stop_channels=lambda: None)
+    one.limits = Limits(disk=1, task_cpu=10**6, task_wall=10**6, memory=2**20)
+    one.started, one.used, one.ran = time.monotonic(), 0, 1
+    one._look()
+    return one
+
+
+def test_the_time_for_all_tasks_ends_the_one_that_runs(watched):
+    watched.until = time.monotonic() - 1
+    with pytest.raises(rerun.Stopped, match="no time left: 600 seconds are for all tasks"):
+        watched._look()
+
+
+def test_once_the_time_for_all_tasks_is_over_the_rest_is_not_run(monkeypatch):
+    cells = [Cell("SETUP", "", "")] + [Cell("TASK", f"1.{i}", str(i)) for i in (1, 2)]
+    composed, now = Composed("1", cells), [0.0]
+    monkeypatch.setattr(grading.time, "monotonic", lambda: now[0])
+
+    def run(cells, course, limits, slot, until):
+        now[0] = until + 1
+        return [rerun.Ran(), rerun.Ran(limit=rerun.no_time(limits))]
+
+    monkeypatch.setattr(grading, "rerun", run)
+    found = grading.run(composed, Path(), Limits(total_wall=30), 0)
+    assert found["1.1"][0][1].limit == "there was no time left: 30 seconds are for all tasks"
+    assert composed.settled == {"1.2": "there was no time left: 30 seconds are for all tasks"}
+
+
+def test_all_that_takes_room_in_the_shared_folder_counts(watched, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "large").write_bytes(bytes(2**21))
+    with pytest.raises(rerun.Stopped, match="wrote more than 1 MiB"):
+        watched._look()
+    remove(str(tmp_path / "a"))
+    watched._look()
+    with (tmp_path / "x").open("wb") as opened:
+        (tmp_path / "x").unlink()
+        opened.write(bytes(2**21))
+        opened.flush()
+        with pytest.raises(rerun.Stopped, match="wrote more than 1 MiB"):
+            watched._look()
+    for i in range(300):  # a block each
+        (tmp_path / f"empty{i}").touch()
+    with pytest.raises(rerun.Stopped, match="wrote more than 1 MiB"):
+        watched._look()
+
+
+def test_folders_however_deep_are_too_much_and_are_removed(tmp_path):
+    top = tmp_path / "top"
+    top.mkdir()
+    place = os.open(top, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=place)
+        inner = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    assert rerun._size(str(top), 2**30) == math.inf
+    (top / "closed").mkdir()
+    (top / "closed" / "file").touch()
+    (top / "closed").chmod(0)
+    remove(str(top))
+    assert not top.exists()
+
+
 def test_a_seed_is_drawn_once_and_kept(handed_in, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "problem", lambda: "")
     monkeypatch.setattr(room, "prove", lambda *_: "")
@@ -308,6 +499,9 @@ def test_a_seed_is_drawn_once_and_kept(handed_in, tmp_path, monkeypatch):
     [
         (["grade"], "give SUBMISSIONS"),
         (["grade", "nowhere", "--out", "x"], "nowhere does not exist"),
+        (["grade", "typo.ipynb"], "typo.ipynb does not exist"),
+        (["grade", "."], "give --out GRADES"),
+        (["grade", ".", "--out", "x", "--shard", "1/2"], "--shard needs --seed"),
         (["grade", ".", "--out", "x", "--shard", "3/2"], "is no part"),
         (["grade", ".", "--out", "x", "--memory", "1"], "--memory"),
     ],

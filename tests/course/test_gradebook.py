@@ -2,13 +2,15 @@
 
 import csv
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import pytest
 
 from labkit.course import gradebook as book
 from labkit.course.gradebook import Row
-from labkit.course.grading import Grade, Result
+from labkit.course.grading import NOT_GRADED, Grade, Result
 from labkit.exercises.check import OPEN, RIGHT, STOPPED, WRONG
 from labkit.exercises.task import tasks
 
@@ -90,6 +92,35 @@ def test_nothing_of_a_student_s_is_more_than_text_on_a_page(text):
     assert "default-src 'none'" in book.POLICY
 
 
+def test_who_is_not_graded_yet_has_no_points_anywhere():
+    """Not even those of another lab: a total without this one would be taken for all of it."""
+    waits = Row("Löfgren, Åsa Maria", "77", [row("x").results[0], Result(NOT_GRADED, notes=["the grader failed"])])
+    rows = [row("lovelaceada", user="1234"), waits]
+    found = cells(book.gradebook(rows, ["1"]))
+    assert found[2][-3:] == ["", "graded, not graded", "the grader failed"]
+    text, missing = book.canvas(rows, EXPORT, "Lab 1")
+    assert [line[1] for line in cells(text)[2:]] == ["1234"]
+    assert not missing
+    assert "not graded yet" in Seen(book.page(waits, "")).text
+    summary = book.summary(rows, ["1"], "")
+    assert "2 students, 1 not graded yet" in Seen(summary).text
+    assert "ten steps: 0, 0, 0, 0, 0, 0, 0, 0, 0, 1" in summary
+
+
+def test_a_file_that_several_write_at_once_is_whole(tmp_path):
+    together = threading.Barrier(8)
+
+    def write(i):
+        together.wait()
+        for _ in range(20):
+            book.write(tmp_path / "a", str(i) * 10_000)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert len(set((tmp_path / "a").read_text())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_page_shows_each_task_and_the_answer():
     one = row("Al", 0, kind=STOPPED, says=["It could not be finished: it ended the kernel."], code="os._exit(0)")
     seen = Seen(book.page(one, "seed 5"))
@@ -114,6 +145,7 @@ def test_a_file_is_written_at_once_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         book.write(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 EXPORT = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Lab 1 (77),Quiz (78),Final Score

@@ -1,5 +1,6 @@
 """What a class hands in is found, whatever the files, folders, zips and students are called, and nothing gets out."""
 
+import errno
 import io
 import os
 import zipfile
@@ -7,7 +8,7 @@ import zipfile
 import pytest
 
 from labkit.course import submissions as room
-from labkit.course.submissions import NoSubmissions, clean, find
+from labkit.course.submissions import NoRoom, NoSubmissions, clean, find
 
 NOTEBOOK = b'{"cells": []}'
 ODD = [
@@ -70,6 +71,43 @@ def test_one_file_a_student(class_, scratch):
     (class_ / "grades.csv").write_text("a,b")
     (class_ / "Cy.docx").write_bytes(b"x")
     assert students(find(class_, scratch)) == ["Al", "Bo", "Cy.docx"]
+
+
+def test_a_notebook_that_a_browser_saved_under_another_name_is_a_students(class_, scratch):
+    files(class_, "Al.ipynb", "Bo.ipynb.txt", "leeann_124_457_01_forward_encoder.ipynb.txt", "kimmin_125_458_01.json")
+    files(class_, "roe_126_459_answers.md", "Ed/01.ipynb.txt", "Fi/01.IPYNB")
+    (class_ / "Cy.json").write_text('{"cells": [{"cell_type": "code"}]}')
+    (class_ / "release.json").write_text("{}")
+    (class_ / "readme.txt").write_text("Bo.ipynb")
+    found = find(class_, scratch)
+    text, json = (["its name ends in .txt, not in .ipynb"], ["its name ends in .json, not in .ipynb"])
+    assert [(one.student, one.user, one.notes) for one in found] == [
+        ("Al", "", []), ("Bo", "", text), ("Cy", "", json), ("Ed", "", text), ("Fi", "", []), ("kimmin", "125", json),
+        ("leeann", "124", text), ("roe", "126", []),
+    ]  # fmt: skip
+
+
+def test_a_full_disk_stops_the_class_and_is_no_student_s_fault(class_, scratch, monkeypatch):
+    (class_ / "Al.zip").write_bytes(inner({"01.ipynb": NOTEBOOK}))
+    for number in (errno.ENOSPC, errno.EDQUOT):
+
+        def full(*_, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(room.shutil, "copyfileobj", full)
+        with pytest.raises(NoRoom, match=r"no room to unpack Al\.zip.*TMPDIR.*run the same again"):
+            find(files(class_, "Bo.ipynb"), scratch / str(number))
+
+
+def test_one_student_may_not_unpack_as_much_as_a_class(tmp_path, class_, scratch, monkeypatch):
+    monkeypatch.setattr(room, "OF_ONE", 2**20)
+    raw = inner({f"{i}.ipynb": bytes(2**18) for i in range(6)})
+    (class_ / "Bo.zip").write_bytes(raw)
+    found = find(files(class_, "Al.ipynb"), scratch / "one")
+    assert [one.student for one in found] == ["Al", "Bo"]
+    assert found[1].notes == ["Bo.zip unpacks to more than 1 MiB"]
+    (tmp_path / "all.zip").write_bytes(raw)
+    assert len(find(tmp_path / "all.zip", scratch / "all")) == 6
 
 
 def test_one_folder_a_student_with_all_that_comes_along(class_, scratch):
@@ -219,6 +257,7 @@ def test_a_class_s_damaged_zip_is_said_in_words(tmp_path, scratch, kind):
 
 def test_a_bomb_is_not_unpacked(tmp_path, class_, scratch, monkeypatch):
     monkeypatch.setattr(room, "LARGEST", 2**20)
+    monkeypatch.setattr(room, "OF_ONE", 2**20)
     monkeypatch.setattr(room, "MOST", 50)
     bomb = inner({f"{i}.ipynb": bytes(2**18) for i in range(6)})
     many = inner({f"{i}.ipynb": b"" for i in range(60)})
