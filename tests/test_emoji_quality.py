@@ -49,6 +49,14 @@ def test_the_judge_finds_real_pictures_and_no_noise(asked, share):
     assert share(torch.randn(real.shape, generator=generator).clamp(-1, 1))[0] < 0.1
 
 
+def test_the_bundled_model_takes_every_caption_and_no_other_sign():
+    painter = labkit.load_painter(device="cpu")
+    assert painter.tokens(data.emoji("all")[1]).shape == (3272, 16)
+    for caption in ("🍎, noto", "red apple!, noto", "red_apple, noto"):
+        with pytest.raises(ValueError, match="was not taught the sign"):
+            painter.tokens(caption)
+
+
 @pytest.mark.slow
 def test_the_bundled_model_draws_what_it_is_told(asked, share):
     drawn = labkit.load_painter(device="cpu").draw(asked[1], generator=torch.Generator().manual_seed(0))
