@@ -33,11 +33,13 @@ SAID = {  # where people say something else than CLDR
     "part alternation mark": "part mark",    "spouting whale": "whale with fountain", "shibuya 109": "department store",
 }  # fmt: skip
 ONE_WAY = re.compile(  # names whose mirror image is another thing, or holds writing
-    r"\b(left|right|arrow|arrows|back|end|on|soon|top|button|keycap|o'clock|thirty|hundred|input|letters|numbers|symbol|sign"
+    r"\b(left|right|leftwards|rightwards|arrow|arrows|back|end|on|soon|top|button|keycap|o'clock|thirty|hundred|input|letters|numbers|symbol|sign"
     r"|mark|clockwise|counterclockwise|question|chart|calendar|abacus|atm|musical|note|notes|trade|copyright|registered|crescent"
     r"|quarter|facing|waning|waxing|medal|billiards|books|flag|page|passport|newspaper|receipt|label|computer|keyboard|abcd?|zzz"
     r"|dollar|euro|pound|yen|baggage|customs|luggage|restroom|closet|litter|litters|potable|smoking|information|tokyo|kaaba"
-    r"|aries|taurus|gemini|cancer|leo|virgo|libra|scorpio|sagittarius|capricorn|aquarius|pisces|ophiuchus|trident|om)\b"
+    r"|aries|taurus|gemini|cancer|leo|virgo|libra|scorpio|sagittarius|capricorn|aquarius|pisces|ophiuchus|trident|om"
+    r"|map|globe showing|antenna bars|convenience|taxi|check|orthodox|eighteen|e-mail|ticket|tickets|money|exchange"
+    r"|slot|pager|red envelope)\b"
 )
 KEPT = re.compile(r"\b(apple|book|books|notebook|heart|hearts|circle)\b")  # the lab plays with their colours
 
@@ -79,6 +81,12 @@ def fetch(folder: Path) -> list[Path]:
     return unpacked
 
 
+def line(sign: str, name: str, unseen: set[str]) -> str:
+    """What names.tsv says of an emoji; unseen: the names that are held out."""
+    mirror, split = "one way" if ONE_WAY.search(name) else "mirrors", "held-out" if name in unseen else "train"
+    return "\t".join([sign, name, mirror, split])
+
+
 def main() -> None:
     """Write the two sheets and names.tsv, each to a temporary file first."""
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "emoji"
@@ -105,12 +113,7 @@ def main() -> None:
             page.save(out / f"{style}.tmp", "WEBP", lossless=True, quality=100, method=6)
             os.replace(out / f"{style}.tmp", out / f"{style}.webp")
     unseen = held_out(names)
-    lines = [
-        "\t".join(
-            [sign, name, "one way" if ONE_WAY.search(name) else "mirrors", "held-out" if name in unseen else "train"]
-        )
-        for sign, name in zip(signs, names, strict=True)
-    ]
+    lines = [line(sign, name, unseen) for sign, name in zip(signs, names, strict=True)]
     (out / "names.tmp").write_text("\n".join(["emoji\tname\tmirror\tsplit", *lines]) + "\n", "utf8")
     os.replace(out / "names.tmp", out / "names.tsv")
 

@@ -7,7 +7,10 @@ import hashlib
 import json
 from pathlib import Path
 
-BUNDLED = "use a bundled model instead, such as load_pretrained('fashion')"
+BUNDLED = {  # what to do instead where a model was to draw from captions (True) or without (False)
+    False: "use a bundled model instead, such as load_pretrained('fashion')",
+    True: "use the bundled load_painter('emoji') instead",
+}
 
 
 class ModelUnavailable(ValueError):
@@ -31,6 +34,22 @@ def weights_size(repository: str, revision: str | None = None, variant: str | No
     weights = {file.path: file.size for file in files if file.path.endswith(".safetensors") and "/" in file.path}
     kind = {path: Path(path).name.removesuffix(".safetensors").partition(".")[2] for path in weights}
     return sum(size for path, size in weights.items() if kind[path] == (variant or ""))
+
+
+def check_kind(repository: str, index: dict, words: bool) -> None:
+    """Raise ModelUnavailable where model_index.json (`index`) names a pipeline that labkit's formulas do not fit.
+
+    With words that is all but StableDiffusionPipeline: XL and 3 have two or three text encoders and other inputs.
+    Without, it is all whose network is told more than z_t and t. A small file says it before gigabytes are read.
+    """
+    kind = index.get("_class_name")
+    if words and kind != "StableDiffusionPipeline":
+        wanted = "a Stable Diffusion of the first two generations, with one text encoder"
+    elif not words and index.get("unet", [None])[-1] != "UNet2DModel":
+        wanted = "an unconditional DDPM"
+    else:
+        return
+    raise ModelUnavailable(f"{repository} is a {kind}, not {wanted}; {BUNDLED[words]}.")
 
 
 def check_blobs(repository: str, folder: Path) -> None:

@@ -15,9 +15,9 @@ import torch
 from labkit.classifier import Classifier
 from labkit.data import STYLES, checksums, emoji_names, verified
 from labkit.device import pick_device
-from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, reason, weights_size
+from labkit.hub import BUNDLED, ModelUnavailable, answered, check_blobs, check_kind, reason, weights_size
 from labkit.model import UNet
-from labkit.painter import Painter, words_in
+from labkit.painter import Painter, known_from
 from labkit.recogniser import Recogniser
 from labkit.schedule import NoiseSchedule
 from labkit.text_to_image import TextToImage
@@ -60,7 +60,7 @@ def load_pretrained(name: str, device: torch.device | str | None = None) -> UNet
 
     device = pick_device(device)
     if "/" in str(name):
-        pipeline = load_hub(name, DDPMPipeline, network="UNet2DModel")
+        pipeline = load_hub(name, DDPMPipeline)
         unet, scheduler = pipeline.unet, pipeline.scheduler
     else:  # part by part: the same as the pipeline, without its progress bar
         folder, rules = model_folder(name), {"use_safetensors": True, "local_files_only": True}
@@ -84,8 +84,8 @@ def load_painter(name: str = "emoji", device: torch.device | str | None = None) 
     model = TextToImage(pipeline.text_encoder, pipeline.unet, schedule_of(pipeline.scheduler))
     for part in (model, pipeline.vae):
         part.eval().requires_grad_(False)
-    captions = [name for name, _, _ in emoji_names()] + list(STYLES)
-    return Painter(pipeline, model, frozenset(word for caption in captions for word in words_in(caption)))
+    captions = [f"{name}, {style}" for name, _, split in emoji_names() if split == "train" for style in STYLES]
+    return Painter(pipeline, model, *known_from(pipeline.tokenizer, captions))
 
 
 def load_classifier(device: torch.device | str | None = None) -> Classifier:
@@ -141,7 +141,7 @@ def schedule_of(scheduler: Any) -> NoiseSchedule:
     if not hasattr(scheduler, "betas") or predicts not in ("epsilon", "v_prediction"):
         found = f"{type(scheduler).__name__} with prediction_type={predicts!r}"
         needed = "a table of betas, and 'epsilon' or 'v_prediction'"
-        raise ModelUnavailable(f"The model comes with {found}, but labkit needs {needed}; {BUNDLED}.")
+        raise ModelUnavailable(f"The model comes with {found}, but labkit needs {needed}; {BUNDLED[False]}.")
     return NoiseSchedule(scheduler.betas)
 
 
@@ -149,28 +149,28 @@ def text_to_image(repository: str, variant: str | None = None, revision: str | N
     """A text-to-image pipeline of the Hub on a CUDA GPU in float16: `pipeline(prompt).images[0]` is a picture.
 
     variant: "fp16" where the repository stores such files (half the download); revision: the commit that
-    is meant, whatever comes later. Says first how much will be read. Raises ModelUnavailable at once,
-    without a download, where there is no CUDA GPU, and wherever the Hub does not give it.
+    is meant, whatever comes later. Says first how much will be read. Raises ModelUnavailable at once, without a
+    download, where there is no CUDA GPU or it has not the lab's five parts, and wherever the Hub does not give it.
     """
     if not torch.cuda.is_available():
-        instead = "use the bundled load_painter('emoji') instead"
-        raise ModelUnavailable(f"{repository} is skipped: it needs a CUDA GPU and this machine has none; {instead}.")
-    from diffusers import AutoPipelineForText2Image
+        without = "it needs a CUDA GPU and this machine has none"
+        raise ModelUnavailable(f"{repository} is skipped: {without}; {BUNDLED[True]}.")
+    from diffusers import StableDiffusionPipeline
 
     with suppress(Exception):  # whatever is wrong with the Hub, `load_hub` says it
         size = weights_size(repository, revision, variant) / 1e9
         print(f"{repository}: {size:.1f} GB of weights to read; the GPU needs room for them, and 2 GB more to draw.")
     how = {"variant": variant, "revision": revision, "torch_dtype": torch.float16}
-    return load_hub(repository, AutoPipelineForText2Image, **how).to("cuda")
+    return load_hub(repository, StableDiffusionPipeline, words=True, **how).to("cuda")
 
 
 def load_hub(
-    repository: str, pipeline_class: Any, network: str | None = None, revision: str | None = None, **kwargs: Any
+    repository: str, pipeline_class: Any, words: bool = False, revision: str | None = None, **kwargs: Any
 ) -> Any:
     """A diffusers pipeline of a Hub repository, or from the Hub's cache where there is no network.
 
-    pipeline_class: the class whose `from_pretrained` reads it; network: the class that its "unet" must
-    have; revision: a commit, None for the newest; kwargs: for `from_pretrained`. Safetensors only, no code of
+    pipeline_class: the class whose `from_pretrained` reads it; words: whether it must draw from captions
+    (`check_kind`); revision: a commit, None for the newest; kwargs: for `from_pretrained`. Safetensors only, no code of
     the repository, SHA-256 compared where the cache knows it. Raises ModelUnavailable, whatever went
     wrong, in one sentence.
     """
@@ -190,13 +190,12 @@ def load_hub(
         which = {"revision": revision, "local_files_only": unreachable is not None}
         listed = hf_hub_download(repository, "model_index.json", **which)
         index = json.loads(Path(listed).read_text("utf8"))
-        if network and index.get("unet", [None])[-1] != network:
-            kind = index.get("_class_name")
-            raise ModelUnavailable(f"{repository} is a {kind}, not an unconditional DDPM; {BUNDLED}.")
+        check_kind(repository, index, words)
         folder = DiffusionPipeline.download(repository, variant=kwargs.get("variant"), **which, **rules)
         check_blobs(repository, Path(folder))
         return pipeline_class.from_pretrained(folder, local_files_only=True, **rules, **kwargs)
     except ModelUnavailable:
         raise
     except Exception as error:
-        raise ModelUnavailable(f"{repository} is not available: {reason(unreachable or error)}; {BUNDLED}.") from error
+        why = reason(unreachable or error)
+        raise ModelUnavailable(f"{repository} is not available: {why}; {BUNDLED[words]}.") from error

@@ -3,8 +3,9 @@
 It joins rooms (data, model, text_to_image, train, sample, store, show) for `labkit train` and knows no formula itself.
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -33,6 +34,7 @@ from labkit.text_to_image import (
 )
 from labkit.train import train, velocity_loss
 
+LATENTS = "autoencoder.sha256"  # beside words.pt: the weights whose latents the second stage began on
 SHOWN = (
     "red apple",
     "green apple",
@@ -92,7 +94,11 @@ def emoji(
 
     Returns the losses of the stage that was reached. Into `out` go a checkpoint a stage (from which the next call goes
     on), pictures every 1,000 steps, loss curves, and at the end of the second stage's call the pipeline, `pipeline/`.
+    Raises ValueError, and changes nothing, where the second stage began on the latents of another autoencoder than that
+    in `out`, or of fewer picture_steps.
     """
+    if (out / "words.pt").is_file():
+        _check_latents(out, picture_steps)
     torch.manual_seed(seed)
     until = None if minutes is None else time.monotonic() + 60 * minutes
     schedule, (x, captions) = NoiseSchedule.linear(), data.emoji("train")
@@ -115,6 +121,8 @@ def emoji(
     by_first(lambda: save_curve(losses, out / "autoencoder.png"))
     if len(losses) < picture_steps:
         return losses
+    if not (out / "words.pt").is_file():
+        by_first(lambda: (out / LATENTS).write_text(_digest(average.state_dict()), "utf8"))
     standardise(average.parts, x)
     by_first(lambda: kept_tokenizer(out / "tokenizer", captions))
     tokenizer = kept_tokenizer(out / "tokenizer", captions)
@@ -154,6 +162,30 @@ def by_first(write: Callable[[], object]) -> None:
         write()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
+
+
+def _check_latents(out: Path, picture_steps: int) -> None:
+    # Before the first stage, not after it: trained on, the autoencoder that words.pt belongs to would be lost.
+    words, kept = out / "words.pt", out / "autoencoder.pt"
+    state = torch.load(kept, map_location="cpu", weights_only=True) if kept.is_file() else {"losses": []}
+    done = len(state["losses"])
+    if done < picture_steps:
+        raise ValueError(
+            f"{words} was trained on an autoencoder of {done} steps, and --picture-steps is {picture_steps} now: its "
+            f"latents would be others; ask for {done}, remove {words} to train the words anew, or give another --out"
+        )
+    if (out / LATENTS).is_file() and (out / LATENTS).read_text("utf8") != _digest(state["average"]):
+        raise ValueError(
+            f"{words} was not trained on the latents of {kept}; remove {words} to train the words anew, or give "
+            "another --out"
+        )
+
+
+def _digest(weights: Mapping[str, torch.Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def precision() -> str:

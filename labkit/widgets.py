@@ -43,10 +43,13 @@ def prompt_explorer(painter: Any, caption: str = "red apple", styles: Sequence[s
     """A desk to try captions at: caption, style, guidance, steps and seed, a button, and the picture that they give.
 
     painter: a `Painter`. It draws once at once; then whenever the button is pressed. A word that the model does not
-    know, or a caption that is too long, is told below the button and loses nothing.
+    know, or a caption that is too long, is told below the button and loses nothing. Raises TypeError for what is no
+    painter, such as a pipeline of diffusers.
     """
     import ipywidgets as widgets
 
+    if not (hasattr(painter, "film") and hasattr(painter, "decode")):
+        raise TypeError(f"painter is a {type(painter).__name__}; give what labkit.load_painter('emoji') returns")
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="26em")}
     words = widgets.Text(value=caption, description="caption", **wide)
     style = widgets.Dropdown(options=styles, description="style", **wide)

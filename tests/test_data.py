@@ -1,6 +1,7 @@
 """data.py: Fashion-MNIST as it should be, and what is said where a file is missing or damaged."""
 
 import hashlib
+import importlib
 import inspect
 import lzma
 from collections.abc import Iterator
@@ -166,6 +167,18 @@ def test_only_names_without_sides_or_writing_may_be_mirrored() -> None:
     assert mirrors["dog"]
     for name in ("right arrow", "three o'clock", "keycap 3", "ok button", "man running facing right", "full moon"):
         assert mirrors[name] == (name == "full moon"), name
+    for name in ("rightwards hand", "leftwards hand", "rightwards pushing hand", "leftwards pushing hand"):
+        assert not mirrors[name], name
+    for name in ("map of japan", "world map", "globe showing americas", "antenna bars", "convenience store", "taxi"):
+        assert not mirrors[name], name
+
+
+def test_the_list_of_names_is_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(data.ROOT / "data")
+    fetch = importlib.import_module("fetch_emoji")
+    _, *lines = (data.ROOT / "data/emoji/names.tsv").read_text("utf8").splitlines()
+    unseen = fetch.held_out([name for name, _, _ in data.emoji_names()])
+    assert lines == [fetch.line(*found.split("\t")[:2], unseen) for found in lines]
 
 
 def test_an_unknown_part_of_the_emoji_is_refused() -> None:

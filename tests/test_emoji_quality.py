@@ -5,7 +5,7 @@ import torch
 
 import labkit
 from labkit import data, emoji_quality
-from labkit.evaluate import features
+from labkit.evaluate import features, near_copies
 from labkit.pretrained import load_recogniser, model_folder
 
 
@@ -47,6 +47,26 @@ def test_the_judge_finds_real_pictures_and_no_noise(asked, share):
     real = data.emoji("all")[0][asked[0]]
     assert share((real + 0.2 * torch.randn(real.shape, generator=generator)).clamp(-1, 1)) == (1.0, 1.0)
     assert share(torch.randn(real.shape, generator=generator).clamp(-1, 1))[0] < 0.1
+
+
+def test_the_bundled_model_takes_every_caption_and_no_other_sign():
+    painter = labkit.load_painter(device="cpu")
+    assert painter.tokens(data.emoji("all")[1]).shape == (3272, 16)
+    for caption in ("🍎, noto", "red apple!, noto", "red_apple, noto"):
+        with pytest.raises(ValueError, match="was not taught the sign"):
+            painter.tokens(caption)
+
+
+def test_a_training_picture_that_went_through_the_autoencoder_is_a_near_copy():
+    """And none would be seen beside held-out pictures that are training pictures themselves."""
+    (training, _), (held_out, _) = data.emoji("train"), data.emoji("held-out")
+    apart = emoji_quality.without_twins(held_out, training)
+    assert len(held_out) - len(apart) == 6
+    painter = labkit.load_painter(device="cpu")
+    again = painter.decode(painter.encode(training[::52]))
+    assert near_copies(again, apart, training) > 0.7
+    assert near_copies(again, held_out, training) == 0
+    assert near_copies(apart, apart, training) < 0.02
 
 
 @pytest.mark.slow

@@ -159,3 +159,34 @@ def test_the_compiled_painter_draws_the_same_but_for_rounding() -> None:
     assert quick.how.endswith(", compiled"), quick.how
     for other in z[1:]:
         assert (other - z[0]).square().mean().sqrt() < 0.05 * z[0].std()
+
+
+def test_guidance_on_the_gpu_is_that_of_the_cpu(exact_arithmetic: None) -> None:
+    """Also where the captions' numbers are still on the CPU."""
+    z, captions, guesses = torch.randn(2, 12, 8, 8), ["red apple, noto", "dog face, twemoji"], []
+    for device in ("cpu", "cuda"):
+        painter = load_painter(device=device)
+        tokens, empty = painter.tokens(captions), painter.tokens("")[0]
+        assert tokens.device.type == device
+        for where in {"cpu", device}:
+            model = guided(painter.model, tokens.to(where), empty.to(where), 4.0)
+            with torch.no_grad():
+                guesses.append(model(z.to(device), 500).cpu())
+    for other in guesses[1:]:
+        torch.testing.assert_close(other, guesses[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_painter_draws_on_the_gpu_what_it_draws_on_the_cpu(exact_arithmetic: None) -> None:
+    captions, drawn = ["red apple, noto", "dog face, twemoji"], []
+    for device in ("cpu", "cuda"):
+        noise = [torch.Generator().manual_seed(i) for i in range(2)]
+        drawn.append(load_painter(device=device).draw(captions, steps=10, generator=noise, progress=False))
+        assert drawn[-1].device.type == "cpu"
+    assert (drawn[0] - drawn[1]).abs().mean() < 0.01
+
+
+def test_a_painters_pictures_go_to_latents_and_back_on_the_gpu() -> None:
+    painter, x = load_painter(device="cuda"), torch.ones(2, 3, 64, 64)
+    z = painter.encode(x)
+    assert z.device.type == "cuda"
+    assert (painter.decode(z).cpu() - x).abs().mean() < 0.1

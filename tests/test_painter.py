@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import labkit
-from labkit.painter import Painter, words_in
+from labkit.painter import Painter, known_from, words_in
 from labkit.store import save_text_to_image
 from labkit.text_to_image import LATENT, TextToImage, autoencoder, text_to_image, train_tokenizer
 
@@ -25,7 +25,7 @@ def painter(tmp_path_factory):
     pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     model = TextToImage(pipeline.text_encoder, pipeline.unet, schedule).eval()
-    return Painter(pipeline, model, frozenset(word for caption in CAPTIONS for word in words_in(caption)))
+    return Painter(pipeline, model, *known_from(pipeline.tokenizer, CAPTIONS))
 
 
 def test_words_are_split_as_the_tokenizer_splits_them(painter):
@@ -40,6 +40,29 @@ def test_an_unknown_word_is_named_with_its_neighbours(painter):
         painter.tokens(["red apple", "red aple"])
     with pytest.raises(ValueError, match="'xqzw' of 'xqzw'; no known word is near"):
         painter.draw("xqzw")
+
+
+@pytest.mark.parametrize(
+    ("caption", "sign"),
+    [("🍎, noto", "🍎"), ("♥, twemoji", "♥"), ("red_apple, noto", "_"), ("!!", "!"), ("red apple,, noto", ",")],
+)
+def test_a_sign_that_stands_in_no_training_caption_is_named(painter, caption, sign):
+    """The tokenizer cuts any sign into bytes, or puts the end token in its place: numbers without a meaning."""
+    with pytest.raises(ValueError, match=f"was not taught the sign {sign!r} as it stands in {caption!r}"):
+        painter.tokens(["red apple", caption])
+
+
+@pytest.mark.parametrize("captions", [None, 5, [5], ["red apple", None], b"red apple"])
+def test_a_caption_is_a_text(painter, captions):
+    for take in (painter.tokens, painter.draw, painter.vectors):
+        with pytest.raises(TypeError, match="a caption is a .*; give a text such as 'red apple, noto'"):
+            take(captions)
+
+
+def test_no_caption_is_refused(painter):
+    for take in (painter.tokens, painter.draw):
+        with pytest.raises(ValueError, match="there is no caption; give one or more"):
+            take([])
 
 
 def test_a_caption_that_is_too_long_says_what_is_cut(painter):

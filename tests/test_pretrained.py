@@ -198,6 +198,28 @@ def test_a_damaged_or_missing_file_is_named_with_digests_and_remedy(course: Path
         assert str(data.ROOT) not in message
 
 
+@pytest.mark.parametrize("name", ["emojis", "", "stabilityai/sd-turbo"])
+def test_an_unknown_painter_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"model {name!r} is unknown; use one of: emoji$"):
+        labkit.load_painter(name)
+
+
+def test_a_model_of_the_other_kind_names_the_function_that_loads_it() -> None:
+    with pytest.raises(ValueError, match=r"'fashion' draws without captions; load it with labkit\.load_pretrained"):
+        labkit.load_painter("fashion")
+    with pytest.raises(ValueError, match=r"'emoji' draws from captions; load it with labkit\.load_painter"):
+        load_pretrained("emoji")
+
+
+def test_a_painters_missing_weights_are_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(data.ROOT / "data", tmp_path / "data", ignore=lambda *_: ["fashion-mnist", "samples"])
+    gone = "data/pretrained/emoji/vae/diffusion_pytorch_model.safetensors"
+    (tmp_path / gone).unlink()
+    monkeypatch.setattr(data, "ROOT", tmp_path)
+    with pytest.raises(data.DataError, match=f"{gone} is missing .*git checkout -- {gone}"):
+        labkit.load_painter()
+
+
 def test_the_device_must_exist(course: Path) -> None:
     with pytest.raises(ValueError, match="device='cuda:99' is not available"):
         load_pretrained("tiny", "cuda:99")
@@ -286,6 +308,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             return self.answer(200, b"bye")
         path = self.path.split("?")[0].strip("/")
         api = path.startswith("api/models/")
+        self.server.asked.append(path)
         owner, name, *rest = path.removeprefix("api/models/").split("/")
         repository, folder = f"{owner}/{name}", self.server.root / owner / name
         fault = self.server.fault.get(repository)
@@ -352,7 +375,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, root: Path, fault: dict[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), Hub)
-        self.root, self.fault, self.stopped = root, fault, False
+        self.root, self.fault, self.stopped, self.asked = root, fault, False, []
         self.address = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -367,7 +390,7 @@ class Server(http.server.ThreadingHTTPServer):
 CHILD = """
 import json, sys, time, urllib.request
 import diffusers, torch
-from labkit.pretrained import ModelUnavailable, load_hub, load_pretrained, weights_size
+from labkit.pretrained import ModelUnavailable, load_hub, load_pretrained, text_to_image, weights_size
 
 def attempt(key, call):
     start = time.perf_counter()
@@ -390,6 +413,10 @@ for name in sys.argv[4:]:
     key = name if name not in answers else name + " again"
     if name == "no/code":
         attempt(key, lambda: load_hub(name, diffusers.DiffusionPipeline))
+        continue
+    if name in ("words/xl", "words/ddpm"):
+        torch.cuda.is_available = lambda: True  # nothing is put there: the Hub's answer comes first
+        attempt(key, lambda: text_to_image(name))
         continue
     if name == "ok/pinned":
         attempt(key, lambda: load_hub(name, diffusers.DDPMPipeline, revision=sys.argv[3]))
@@ -426,6 +453,9 @@ def hub(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     (root / "no/code/unet/mine.py").write_text(f"open({str(root / 'ran')!r}, 'w')\nfrom diffusers import UNet2DModel\n")
     (root / "no/index/model_index.json").write_text('{"_class_name": "DDPM')
     (root / "no/entry/model_index.json").unlink()
+    for name, kind in {"words/xl": "StableDiffusionXLPipeline", "words/ddpm": "DDPMPipeline"}.items():
+        shutil.copytree(tiny_folder, root / name)
+        (root / name / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
     server = Server(
         root, {f"no/{kind}": kind for kind in ("gated", "wrong", "short", "dropped", "busy")} | {"ok/pinned": "pinned"}
     )
@@ -437,7 +467,7 @@ def hub(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "a/b/c",
         *(f"no/{path.name}" for path in (root / "no").iterdir()),
     ]
-    names += ["no/wrong", "stop", "ok/nested", "no/network"]
+    names += ["no/wrong", "words/xl", "words/ddpm", "stop", "ok/nested", "no/network"]
     environment = os.environ | {
         "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path_factory.mktemp("home")),
         "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1", "HF_TOKEN": "",
@@ -446,7 +476,7 @@ def hub(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     done = subprocess.run(command, env=environment, cwd=data.ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = json.loads(done.stdout.splitlines()[-1])
-    answers["code ran"] = (root / "ran").exists()
+    answers["code ran"], answers["asked"] = (root / "ran").exists(), server.asked
     return answers
 
 
@@ -488,6 +518,17 @@ def test_whatever_the_hub_refuses_is_one_sentence(hub: dict, name: str, reason: 
     assert "\n" not in word
     assert len(word) < 330
     assert seconds < (15 if name == "no/dropped" else 5)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("xl", "StableDiffusionXLPipeline"), ("ddpm", "DDPMPipeline")])
+def test_text_to_image_refuses_what_the_lab_cannot_draw_with_before_it_is_read(hub: dict, name: str, kind: str) -> None:
+    word, *_ = hub[f"words/{name}"]
+    assert word == (
+        f"words/{name} is a {kind}, not a Stable Diffusion of the first two generations, with one text encoder; "
+        "use the bundled load_painter('emoji') instead."
+    )
+    assert f"words/{name}/resolve/main/model_index.json" in hub["asked"]
+    assert not [path for path in hub["asked"] if path.startswith(f"words/{name}") and path.endswith(".safetensors")]
 
 
 def test_a_revision_is_asked_for_and_its_weights_are_counted(hub: dict, tiny_folder: Path) -> None:

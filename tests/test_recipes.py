@@ -1,6 +1,7 @@
 """recipes: a short run of each leaves all its files, goes on where it was, and moves every weight."""
 
 import json
+import shutil
 import warnings
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from click.testing import CliRunner
 from diffusers import DDPMPipeline
 
-from labkit import NoiseSchedule, UNet, data, fashion_unet, recipes, velocity_loss
+from labkit import NoiseSchedule, UNet, data, fashion_unet, recipes, train, velocity_loss
 from labkit.classifier import Classifier
 from labkit.cli import main
 
@@ -104,18 +105,67 @@ def test_the_loss_reaches_every_weight_with_the_right_gradient(lower):
     assert (values[1] - values[0]) / 2e-3 == pytest.approx(slope**0.5, rel=0.05)
 
 
-@pytest.mark.slow
-def test_the_emoji_recipe_goes_from_pictures_to_a_pipeline(tmp_path, monkeypatch):
-    """Both stages, cut short and gone on; eight emoji and a few steps, so nothing is learned here."""
+@pytest.fixture
+def few_emoji(monkeypatch):
+    """Eight emoji, so that a few steps take seconds; nothing is learned from them."""
     names = data.emoji_names()[:4]
     x, captions = data.emoji()
     rows = [*range(4), *range(1636, 1640)]
     few = x[rows], [captions[i] for i in rows]
     monkeypatch.setattr(data, "emoji", lambda split: (few[0], list(few[1])))
     monkeypatch.setattr(data, "emoji_names", lambda: [(name, able, "train") for name, able, _ in names])
-    steps = {"picture_steps": 3, "word_steps": 4}
-    assert len(recipes.emoji(tmp_path, **(steps | {"picture_steps": 2}))) == 4
-    losses = recipes.emoji(tmp_path, **steps)
-    assert len(losses) == 4
+
+
+STEPS = {"picture_steps": 2, "word_steps": 4}
+
+
+def interrupted(out, monkeypatch):
+    """A run that is killed in the third step of its second stage, after its second was saved."""
+    calls = []
+
+    def breaks_off(*args):
+        calls.append(args)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return velocity_loss(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes, "velocity_loss", breaks_off)
+        patch.setattr(recipes, "train", lambda *args, **settings: train(*args, **(settings | {"every": 2})))
+        with pytest.raises(KeyboardInterrupt):
+            recipes.emoji(out, **STEPS)
+
+
+@pytest.mark.slow
+def test_the_emoji_recipe_goes_from_pictures_to_a_pipeline(tmp_path, few_emoji):
+    assert len(recipes.emoji(tmp_path, **STEPS)) == 4
     assert (tmp_path / "pipeline" / "model_index.json").is_file()
     assert {"autoencoder.pt", "words.pt", "autoencoder.png", "words.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_killed_second_stage_goes_on_as_if_nothing_had_happened(tmp_path, few_emoji, monkeypatch):
+    interrupted(tmp_path / "killed", monkeypatch)
+    first = torch.load(tmp_path / "killed/words.pt", weights_only=True)["losses"]
+    assert len(first) == 2
+    losses = recipes.emoji(tmp_path / "killed", **STEPS)
+    assert losses[:2] == first
+    shutil.copytree(tmp_path / "killed/tokenizer", tmp_path / "whole/tokenizer")  # trained anew it may number otherwise
+    assert losses == pytest.approx(recipes.emoji(tmp_path / "whole", **STEPS), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_words_do_not_go_on_with_another_autoencoder(tmp_path, few_emoji, monkeypatch):
+    """Trained on or trained anew, it would give other latents; what is there is left as it was."""
+    interrupted(tmp_path, monkeypatch)
+    before = {name: (tmp_path / name).read_bytes() for name in ("autoencoder.pt", "words.pt")}
+    with pytest.raises(ValueError, match=r"words\.pt was trained on an autoencoder of 2 steps, and .* is 3 now"):
+        recipes.emoji(tmp_path, **(STEPS | {"picture_steps": 3}))
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+    state = torch.load(tmp_path / "autoencoder.pt", weights_only=True)
+    state["average"]["parts.quant_conv.bias"] += 0.1
+    torch.save(state, tmp_path / "autoencoder.pt")
+    with pytest.raises(ValueError, match=r"words\.pt was not trained on the latents of .*autoencoder\.pt"):
+        recipes.emoji(tmp_path, **STEPS)
+    (tmp_path / "words.pt").unlink()
+    assert len(recipes.emoji(tmp_path, **(STEPS | {"picture_steps": 3}))) == 4

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def test_the_desk_draws_what_it_is_told():
     painter = Stub()
     desk, view = show.prompt_explorer(painter).children[0].children
     words, style, scale, steps, seed, button, bar, says = desk.children
-    assert painter.asked == [("red apple, noto", 4.0, 20, 0)]  # at once, so that a page without a kernel has a picture
+    assert painter.asked == [("red apple, noto", 4.0, 20, 0)]  # at once: a saved notebook keeps the desk with a picture
     words.value, style.value, scale.value, steps.value, seed.value = "dog", "twemoji", 12, 7, 3
     button.click()
     assert painter.asked[1:] == [("dog, twemoji", 12.0, 7, 3)]
@@ -66,3 +67,10 @@ def test_the_desk_says_what_is_wrong_and_goes_on(caption, said):
     assert said in says.value
     assert view.value == before
     assert not button.disabled
+
+
+def test_the_desk_wants_a_painter_and_no_pipeline():
+    with pytest.raises(
+        TypeError, match=r"painter is a SimpleNamespace; give what labkit\.load_painter\('emoji'\) returns"
+    ):
+        show.prompt_explorer(SimpleNamespace(unet=None, vae=None))
