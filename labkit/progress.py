@@ -49,6 +49,13 @@ def over(items: Sequence[Item], what: str, progress: bool = True) -> Iterator[It
             shown.update()
 
 
+def time_left(done: int, total: int, seconds: float) -> str:
+    """What `total` steps still take when `done` of them took so many seconds, as bars write it: "01:40"; "?" at 0."""
+    from tqdm import tqdm
+
+    return tqdm.format_interval(seconds / done * (total - done)) if done else "?"
+
+
 @dataclass(eq=False)
 class _Cell:
     """The cell that runs: messages of the kernel before it (None: not known) and of its bars, and bars on show."""

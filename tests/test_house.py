@@ -32,7 +32,7 @@ ROOMS = {  # each may import these rooms of labkit, and torch
 }
 TABLE = {*ROOMS, "__init__", "cli"}
 ROOMS["pictures"] = set()  # tensors to pixels
-ROOMS["widgets"] = {"pictures"}  # what moves
+ROOMS["widgets"] = {"pictures", "progress"}  # what moves
 ROOMS["painter"] = {"sample", "schedule", "solvers", "text_to_image"}  # lab 05's model, trained, to talk to
 ROOMS["recogniser"] = {"classifier", "device"}  # the emoji's judge
 ROOMS["emoji_quality"] = {"data", "evaluate", "painter", "pretrained"}  # joins rooms for `labkit evaluate emoji`

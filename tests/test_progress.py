@@ -14,7 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from labkit import progress
-from labkit.progress import bar, over
+from labkit.progress import bar, over, time_left
 
 LEFT = re.compile(r"\w+: +\d+% \|.+\| \d+ of \d+, (\d\d:\d\d|\?) left")
 WORK = """
@@ -302,3 +302,7 @@ def test_a_step_costs_next_to_nothing(monkeypatch: pytest.MonkeyPatch, capsys: p
             shown.update()
     assert len(looks) < 100_020
     assert 1 <= capsys.readouterr().err.count(" left") <= 4
+
+
+def test_the_time_left_is_that_of_the_steps_to_come():
+    assert [time_left(done, 20, 25.0) for done in (0, 5, 20)] == ["?", "01:15", "00:00"]

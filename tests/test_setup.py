@@ -219,7 +219,7 @@ def test_make_help_lists_every_target():
 def test_make_test_runs_everything_and_pytest_last(words, chosen):
     lines = make("-n", "test", *words).stdout.splitlines()
     assert lines[-1] == (
-        "OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder"
+        "OMP_NUM_THREADS=1 .venv/bin/pytest -rs -n 2 --dist loadfile --no-loadscope-reorder"
         f" --nbval-lax --nbval-current-env {chosen}"
     )
     assert lines[-3] == ".venv/bin/ruff check ."

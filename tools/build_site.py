@@ -1,7 +1,8 @@
 """Builds the course site: `make site`, or `make site RELEASE=1` for the students' notebooks.
 
-The pages are laid out in a temporary folder (the labs as they are committed, with their outputs; labkit's docstrings;
-for instructors, their pages), and Sphinx with myst-nb makes a folder of files of them that needs no network.
+The pages are laid out in a temporary folder (the labs as they are committed, with their outputs, those that tell an
+answer left out for students; labkit's docstrings; for instructors, their pages), and Sphinx with myst-nb makes a folder
+of files of them that needs no network.
 """
 
 import base64
@@ -13,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+
+from labkit.exercises.cells import mark_of
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(__file__).resolve().parent / "site"
@@ -45,6 +48,19 @@ CARD = (
     '<li><a href="{stem}.html"><img src="_static/{stem}.png" alt=""><p><strong>{lab}</strong> {question}</p></a></li>'
 )
 
+TELLING = {  # cells below a prediction whose output is its answer: in no page for students
+    "1.7": ("lab01-046", "lab01-048", "lab01-050"),
+    "3.2": ("c016", "c018"),
+    "3.11": ("c063",),
+    "4.1": ("04-006",),
+    "4.8": ("04-022",),
+    "5.5": ("05-050", "05-083"),
+    "6.3": ("06-035",),
+    "6.6": ("06-045", "06-049"),
+    "7.1": ("07-010",),
+    "7.5": ("07-037",),
+}
+
 
 def lay_out(folder: Path, notebooks: Path, instructor: bool) -> None:
     """Write all that Sphinx needs into `folder`."""
@@ -57,8 +73,9 @@ def lay_out(folder: Path, notebooks: Path, instructor: bool) -> None:
         notebook = nbformat.read(path, as_version=4)
         heading = next(line for one in notebook.cells for line in one.source.splitlines() if re.match("# .*·", line))
         lab, question = (part.strip() for part in heading.removeprefix("# ").split("·", 1))
-        solved = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
-        (static / f"{path.stem}.png").write_bytes(thumbnail(solved))
+        if not instructor:
+            illustrate(notebook, nbformat.read(ROOT / "notebooks" / path.name, as_version=4))
+        (static / f"{path.stem}.png").write_bytes(thumbnail(notebook))
         prepare(notebook)
         nbformat.write(notebook, folder / path.name)
         cards.append(CARD.format(stem=path.stem, lab=lab, question=question))
@@ -72,11 +89,27 @@ def lay_out(folder: Path, notebooks: Path, instructor: bool) -> None:
     (folder / "index.md").write_text(INDEX.format(cards=cards, labs="\n".join(labs), pages="\n".join(pages)), "utf8")
 
 
+def illustrate(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:
+    """Give the cells of a students' notebook the outputs of the solved one, but none that tells an answer.
+
+    A cell gets those of the cell with its id, if both say the same and it is no task's and not the sum of the points.
+    """
+    twins = {cell.id: cell for cell in solved.cells if cell.cell_type == "code"}
+    answers = {one for cells in TELLING.values() for one in cells}
+    for cell in notebook.cells:
+        twin, seen = twins.get(cell.id), mark_of(cell)
+        if twin is None or cell.id in answers or "labkit.finish()" in cell.source:
+            continue
+        if twin.source.removeprefix("# NBVAL_CHECK_OUTPUT\n") == cell.source and (not seen or seen.kind == "SETUP"):
+            cell.outputs = twin.outputs
+            cell.metadata["tags"] = twin.metadata.get("tags", [])
+
+
 def thumbnail(notebook: nbformat.NotebookNode) -> bytes:
-    """The figure of the cell with the tag "thumbnail", as a PNG file."""
-    (cell,) = (one for one in notebook.cells if "thumbnail" in one.metadata.get("tags", []))
-    (figure,) = (one.data["image/png"] for one in cell.outputs if "image/png" in one.get("data", {}))
-    return base64.b64decode(figure)
+    """The figure of the cell with the tag "thumbnail", or the first one where that is not shown, as a PNG file."""
+    cells = [one for one in notebook.cells if any("image/png" in out.get("data", {}) for out in one.get("outputs", []))]
+    cell = min(cells, key=lambda one: "thumbnail" not in one.metadata.get("tags", []))
+    return base64.b64decode(next(out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})))
 
 
 def prepare(notebook: nbformat.NotebookNode) -> None:

@@ -1,5 +1,6 @@
 """The course site in a real browser: nothing leaves the machine, all is drawn, on a phone, in print, in the dark."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LABS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-PAGES = ["index", *LABS, "labkit", "INSTRUCTOR", "CONTRIBUTING"]
+PAGES = {
+    "solved": ["index", *LABS, "labkit", "INSTRUCTOR", "CONTRIBUTING"],
+    "students": ["index", *LABS, "labkit"],
+}
+each = pytest.mark.parametrize("which", PAGES)
+each_page = pytest.mark.parametrize(("which", "name"), [(which, name) for which in PAGES for name in PAGES[which]])
 AXE = "axe-core@4.14.1"
 
 
@@ -30,9 +36,10 @@ def build(folder: Path, *words: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The instructor's site."""
-    return build(tmp_path_factory.mktemp("site"))
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The instructor's site and the students'."""
+    folder = tmp_path_factory.mktemp("sites")
+    return {"solved": build(folder / "solved"), "students": build(folder / "students", "--release")}
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +77,11 @@ def opened(page: "Page", site: Path, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_drawn_whole_and_asks_nobody(page: "Page", site: Path, axe: str, name: str) -> None:
-    opened(page, site, name)
+@each_page
+def test_a_page_is_drawn_whole_and_asks_nobody(
+    page: "Page", sites: dict[str, Path], axe: str, which: str, name: str
+) -> None:
+    opened(page, sites[which], name)
     assert page.troubles == []
     assert page.locator("mjx-merror").count() == 0
     for picture in page.locator("img").all():
@@ -88,19 +97,22 @@ def test_a_page_is_drawn_whole_and_asks_nobody(page: "Page", site: Path, axe: st
     assert serious == []
 
 
-@pytest.mark.parametrize("name", ["index", LABS[3]])
-def test_a_phone_shows_it_without_sideways_scrolling(browser: "Browser", site: Path, name: str) -> None:
+@each_page
+def test_a_phone_shows_it_without_sideways_scrolling(
+    browser: "Browser", sites: dict[str, Path], which: str, name: str
+) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=2)
-    opened(page, site, name)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    opened(page, sites[which], name)
+    wide = page.evaluate("document.documentElement.scrollWidth")
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"site-phone-{name}.png")
+    page.screenshot(path=SHOTS / f"site-phone-{which}-{name}.png")
     page.close()
+    assert wide <= 390
 
 
-def test_print_leaves_the_menus_out(browser: "Browser", site: Path) -> None:
+def test_print_leaves_the_menus_out(browser: "Browser", sites: dict[str, Path]) -> None:
     page = browser.new_page()
-    opened(page, site, LABS[1])
+    opened(page, sites["solved"], LABS[1])
     page.emulate_media(media="print")
     assert not page.locator(".sidebar-drawer").first.is_visible()
     assert page.locator("article h1").first.is_visible()
@@ -109,17 +121,20 @@ def test_print_leaves_the_menus_out(browser: "Browser", site: Path) -> None:
     page.close()
 
 
-def test_every_figure_says_what_it_shows(site: Path) -> None:
+@each
+def test_every_figure_says_what_it_shows(sites: dict[str, Path], which: str) -> None:
     for name in LABS:
-        parsed = Collected((site / f"{name}.html").read_text("utf8"))
+        parsed = Collected((sites[which] / f"{name}.html").read_text("utf8"))
         shown = [one for one in parsed.images if one.get("src", "").startswith("_images/")]
         assert shown
         assert all(one.get("alt", "").count(" ") >= 3 for one in shown), name
 
 
-def test_links_resolve(site: Path) -> None:
+@each
+def test_links_resolve(sites: dict[str, Path], which: str) -> None:
+    site = sites[which]
     pages = {path.name: Collected(path.read_text("utf8")) for path in site.glob("*.html")}
-    assert {f"{name}.html" for name in PAGES} <= set(pages)
+    assert {f"{name}.html" for name in PAGES[which]} <= set(pages)
     for name, parsed in pages.items():
         for link in parsed.links:
             target = urlsplit(link)
@@ -131,13 +146,14 @@ def test_links_resolve(site: Path) -> None:
                 assert unquote(target.fragment) in pages[where].anchors, f"{name} links to {link}"
 
 
-def test_the_students_site_has_no_solutions_and_no_instructor(tmp_path: Path) -> None:
-    site = build(tmp_path, "--release")
+def test_the_students_site_has_no_solutions_and_no_instructor(sites: dict[str, Path]) -> None:
+    site = sites["students"]
     assert {f"{name}.html" for name in ("index", "labkit", *LABS)} <= {path.name for path in site.glob("*.html")}
     assert not [path.name for path in site.glob("*.html") if path.stem in ("INSTRUCTOR", "CONTRIBUTING")]
     text = "".join(path.read_text("utf8") for path in site.rglob("*") if path.suffix in (".html", ".js", ".txt"))
     assert "BEGIN SOLUTION" not in text
     assert "INSTRUCTOR" not in text
+    assert not re.search(r"right, \d+ of \d+ point|Lab \d: \d+ of", text)  # nor what a check said of a solution
 
 
 class Collected(HTMLParser):
