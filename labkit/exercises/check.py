@@ -19,7 +19,19 @@ from typing import Any
 
 from torch import nn
 
-from labkit.exercises.compare import NotAValue, aligned, brief, copy_of, decode, encode, same, shape, unchanged, values
+from labkit.exercises.compare import (
+    NotAValue,
+    aligned,
+    brief,
+    copy_of,
+    decode,
+    encode,
+    left_of,
+    same,
+    shape,
+    unchanged,
+    values,
+)
 from labkit.exercises.task import Case, Mistake, Task
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -35,21 +47,23 @@ class Borrowed(Exception):
 class Outcome:
     """What an answer did on one input: its value, or the error that stopped it, or why it is no value.
 
-    error: the name of its type; where: the error and the student's own line, in words; changed: the place of the
-    argument that was changed, or -1; borrowed: the functions of labkit that were called in the place of an answer.
+    error: the name of its type; where: the error and the student's own line, in words; left: what the arguments
+    are after the call; borrowed: the functions of labkit that were called in the place of an answer.
     """
 
     value: Any = None
     error: str = ""
     where: list[str] = field(default_factory=list)
     problem: str = ""
-    changed: int = -1
+    left: list[Any] = field(default_factory=list)
     borrowed: list[str] = field(default_factory=list)
 
-    def stored(self) -> dict[str, Any]:
-        """The outcome for JSON; `restored` reads it."""
-        told = {name: part for name, part in vars(self).items() if name != "value" and part not in ("", -1, [])}
-        return told if self.error or self.problem else {"value": encode(self.value), **told}
+    def stored(self, left: bool = False) -> dict[str, Any]:
+        """The outcome for JSON; `restored` reads it. left: with the arguments after the call, for the grader."""
+        told = {name: part for name, part in vars(self).items() if name not in ("value", "left") and part}
+        if self.error or self.problem:
+            return told
+        return {"value": encode(self.value), **({"left": encode(self.left)} if left else {}), **told}
 
     @classmethod
     def restored(cls, found: Any) -> "Outcome":
@@ -58,9 +72,8 @@ class Outcome:
             raise NotAValue("this is no stored outcome")
         lists = {name: [str(part)[:200] for part in _list(found.get(name))][:10] for name in ("where", "borrowed")}
         words = {name: str(found.get(name, ""))[:200] for name in ("error", "problem")}
-        changed = found.get("changed", -1)
         value = decode(found["value"]) if "value" in found else None
-        return cls(value=value, changed=changed if isinstance(changed, int) else 0, **words, **lists)
+        return cls(value=value, left=_list(decode(found.get("left", []))), **words, **lists)
 
 
 def _list(found: Any) -> list[Any]:
@@ -120,7 +133,7 @@ def _diagnosis(task: Task, seed: int, outcomes: list[Outcome]) -> tuple[str, flo
     wanted = [_tried(task, task.reference, case).value for case in cases]
     agree = [_agrees(task, outcome, value) for outcome, value in zip(outcomes, wanted, strict=True)]
     if all(agree):
-        return _right(task, outcomes)
+        return _right(task, cases, outcomes)
     for mistake in task.mistakes:
         if _matches(task, outcomes, [_tried(task, mistake.answer, case) for case in cases]):
             return WRONG, task.points * mistake.credit, [mistake.says], mistake
@@ -128,13 +141,16 @@ def _diagnosis(task: Task, seed: int, outcomes: list[Outcome]) -> tuple[str, flo
     return _unknown(task, cases[first], outcomes[first], wanted[first])
 
 
-def _right(task: Task, outcomes: list[Outcome]) -> tuple[str, float, list[str], None]:
-    changed = next((outcome.changed for outcome in outcomes if outcome.changed >= 0), -1)
-    if changed < 0:
-        return RIGHT, task.points, [], None
-    name = [*signature(task.reference).parameters, "?"][changed]
-    says = f"The result is right, but the function changes its input {name} in place; leave inputs as they are."
-    return WRONG, task.points / 2, [says], None
+def _right(task: Task, cases: list[Case], outcomes: list[Outcome]) -> tuple[str, float, list[str], None]:
+    for case, outcome in zip(cases, outcomes, strict=True):
+        if len(outcome.left) != len(case):
+            raise NotAValue("it does not say what is left of the arguments")
+        for place, pair in enumerate(zip(case, outcome.left, strict=True)):
+            if not unchanged(*pair):
+                name = [*signature(task.reference).parameters, "?"][place]
+                says = f"The result is right, but the function changes its input {name} in place"
+                return WRONG, task.points / 2, [f"{says}; leave inputs as they are."], None
+    return RIGHT, task.points, [], None
 
 
 def _tried(task: Task, answer: Any, case: Case) -> Outcome:
@@ -211,7 +227,7 @@ def attempt(task: Task, answer: Any, case: Case, watch: bool = False) -> Outcome
             return outcome
         given = copy_of(case)
         result = task.observe(_Watched(task, answer, case, outcome.borrowed) if watch else answer, *given)
-        outcome.changed = next((i for i, pair in enumerate(zip(case, given, strict=True)) if not unchanged(*pair)), -1)
+        outcome.left = left_of(given)
         if result is None:
             outcome.problem = "It returns nothing: is the line with return missing?"
         else:

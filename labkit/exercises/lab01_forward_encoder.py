@@ -90,26 +90,26 @@ def add_noise(x: Tensor, beta_1: float, generator: torch.Generator) -> Tensor:
 
 
 def record_noise(answer: object, x: Tensor, beta_1: float, generator: torch.Generator) -> tuple | None:
-    """One draw, and whether the same generator gives the same noise, and the next call new noise."""
+    """Three draws: two from one generator, one after the other, and the first once more from where it began."""
     start = generator.get_state()
     first, second = answer(x, beta_1, generator), answer(x, beta_1, generator)
     generator.set_state(start)
     again = answer(x, beta_1, generator)
     if first is None:
         return None
-    first, second, again = (torch.as_tensor(z, dtype=torch.float64) for z in (first, second, again))
-    return first.round(decimals=3), torch.equal(first, again), not torch.equal(first, second)
+    return tuple(torch.as_tensor(z, dtype=torch.float64).round(decimals=3) for z in (first, second, again))
 
 
 def look_at_noise(case: Case, recorded: list) -> tuple:
-    """What was added to x, in units of √β_1: its statistics."""
-    (x, beta_1, _), (z, repeats, moves) = case, recorded
+    """What was added to x, in units of √β_1: its statistics; and whether it repeats, and is new in the next call."""
+    (x, beta_1, _), (z, second, again) = case, recorded
     if z.shape != x.shape:
         raise NotAValue(f"shape {tuple(z.shape)} came for images of shape {tuple(x.shape)}; keep the shape of x")
     epsilon = (z - math.sqrt(1 - beta_1) * x) / math.sqrt(beta_1)
     beside, below = (epsilon[..., 1:] * epsilon[..., :-1]).mean(), (epsilon[..., 1:, :] * epsilon[..., :-1, :]).mean()
     images, left = (epsilon[1:] * epsilon[:-1]).mean(), (epsilon * x).mean() / x.square().mean()
     fourth = epsilon.pow(4).mean() / 10
+    repeats, moves = torch.equal(z, again), not torch.equal(z, second)
     return epsilon.mean(), left, epsilon.square().mean(), beside, below, images, fourth, repeats, moves
 
 

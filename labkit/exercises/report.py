@@ -48,7 +48,7 @@ def publish(number: str, answer: Any, seed: int) -> None:
     """Run an answer on the inputs that `seed` draws and store what it does, for the grader; it never raises."""
     outcomes = outcomes_of(find(number), answer, seed)
     count = f"{len(outcomes)} more input{'' if len(outcomes) == 1 else 's'}"
-    _show(f"{number}: values stored for {count}.", COLOURS[OPEN], stored(number, seed, outcomes))
+    _show(f"{number}: values stored for {count}.", COLOURS[OPEN], stored(number, seed, outcomes, left=True))
 
 
 def finish() -> None:
@@ -88,9 +88,12 @@ def summary(lab: str, rows: list[Verdict]) -> str:
     return "\n".join([*lines, f"{what}{'' if won == all_points else ', now or when more of it is right'}."])
 
 
-def stored(number: str, seed: int, outcomes: list[Outcome]) -> dict[str, Any]:
-    """What goes into the output for the grader: what the answer did on each input, and no verdict."""
-    return {"task": number, "seed": seed, "outcomes": [outcome.stored() for outcome in outcomes]}
+def stored(number: str, seed: int, outcomes: list[Outcome], left: bool = False) -> dict[str, Any]:
+    """What goes into the output for the grader: what the answer did on each input, and no verdict.
+
+    left: with what it left of the inputs, where the grader looks whether it changed them.
+    """
+    return {"task": number, "seed": seed, "outcomes": [outcome.stored(left) for outcome in outcomes]}
 
 
 def _show(text: str, colour: str, value: dict[str, Any]) -> None:

@@ -305,7 +305,8 @@ CHEATS = {
     "asks labkit unseen": [
         A("forward_step in a thread", "1.3", "from concurrent.futures import ThreadPoolExecutor\n"
           "s = NoiseSchedule(beta[1:])\nwith ThreadPoolExecutor(1) as pool:\n"
-          "    return pool.submit(labkit.forward_step, s, z_prev, t, epsilon).result()", says="asks labkit"),
+          "    return pool.submit(labkit.forward_step, s, z_prev, t, epsilon).result()",
+          says="task 1.3 asks labkit for the answer"),
         A("α of a schedule, the profiler switched off", "1.6", "import sys\nsys.setprofile(None)\n"
           "left = NoiseSchedule(beta[1:]).alpha\n"
           "return left.sqrt() * mean, left * variance + 1 - left", says="asks labkit"),
@@ -391,6 +392,15 @@ CHEATS = {
           "    def manual_seed(self, seed): return super().manual_seed(0)\ntorch.Generator = G"),
     ],
     "patches 6": [
+        A("inputs changed, and nobody may look", "1.4", BODIES["1.4"].replace("return z", "noise.zero_()\nreturn z"),
+          f"import labkit.exercises.compare as c\n{H}c.unchanged = h.unchanged = lambda *a: True", points=2,
+          says="changes its input noise"),
+        A("flags in the place of draws", "1.5", "return math.sqrt(1 - beta_1) * x + math.sqrt(beta_1) * "
+          "torch.randn(x.shape)", "from labkit.exercises.task import find\nobject.__setattr__(find('1.5'), 'observe', "
+          "lambda answer, *case: (answer(*case).double().round(decimals=3), True, True))",
+          points=1.5, says="does not come from the generator"),
+    ],
+    "patches 7": [
         A("the observer of 1.5", "1.5", "return x", "from labkit.exercises.task import find\n"
           "object.__setattr__(find('1.5'), 'observe', lambda *a: (0.0, 1.0, 0.0, 0.0, 0.0, 0.3, True, True))"),
     ],

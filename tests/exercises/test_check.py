@@ -1,6 +1,7 @@
 """What the check says of every kind of answer: it never raises, names the line, finds what is labkit's own."""
 
 import functools
+import json
 import math
 import subprocess
 import sys
@@ -13,7 +14,18 @@ import torch
 
 import labkit
 from labkit.exercises import lab01_forward_encoder as lab
-from labkit.exercises.check import BORROWED, OPEN, RIGHT, STOPPED, WRONG, judge
+from labkit.exercises.check import (
+    BORROWED,
+    OPEN,
+    RIGHT,
+    STOPPED,
+    WRONG,
+    Outcome,
+    diagnose,
+    judge,
+    outcomes_of,
+)
+from labkit.exercises.compare import NotAValue
 from labkit.exercises.report import sentence
 from labkit.exercises.task import Mistake, Task, find
 
@@ -33,6 +45,26 @@ def test_a_right_answer_gets_its_points():
 def test_dots_are_not_done_yet(answer):
     assert judge(STEP, answer).kind == OPEN
     assert judge(find("1.1"), answer).kind == OPEN
+
+
+def test_whether_inputs_were_changed_is_seen_in_what_was_stored():
+    def restored(answer):
+        stored = json.loads(json.dumps([one.stored(left=True) for one in outcomes_of(STEP, answer, 5)]))
+        return [Outcome.restored(one) for one in stored]
+
+    def changes(beta, z_prev, t, epsilon):
+        result = right(beta, z_prev, t, epsilon)
+        epsilon *= 2
+        return result
+
+    assert diagnose(STEP, 5, restored(right)).kind == RIGHT
+    verdict = diagnose(STEP, 5, restored(changes))
+    assert (verdict.kind, verdict.points) == (WRONG, 1.5)
+    assert "changes its input epsilon in place" in verdict.lines[0]
+    silent = restored(right)
+    silent[2].left = []
+    with pytest.raises(NotAValue, match="what is left of the arguments"):
+        diagnose(STEP, 5, silent)
 
 
 def test_labkits_own_answer_is_seen_in_a_thread_too():
