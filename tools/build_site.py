@@ -41,9 +41,16 @@ read; to run one, take the notebook of the same name.
 ```
 """
 ROOMS = (  # in reading order
-    "schedule", "forward", "reverse", "exact", "model", "train", "sample", "solvers", "pretrained", "data", "evaluate",
-    "fidelity", "painter", "show", "progress", "device",
+    "schedule", "forward", "reverse", "exact", "model", "train", "sample", "solvers", "pretrained", "hub", "data",
+    "evaluate", "fidelity", "baseline", "painter", "show", "widgets", "progress", "device",
 )  # fmt: skip
+GRADED = """## labkit.exercises
+
+```{eval-rst}
+.. automodule:: labkit.exercises.report
+   :members: check, finish
+```
+"""
 CARD = (
     '<li><a href="{stem}.html"><img src="_static/{stem}.png" alt=""><p><strong>{lab}</strong> {question}</p></a></li>'
 )
@@ -138,12 +145,12 @@ def unlinked(text: str) -> str:
 
 
 def reference() -> str:
-    """One page of labkit: a section a room, from the docstrings."""
+    """One page of labkit: its own docstring, then a section a room and what the graded tasks call."""
     rooms = [
         f"## labkit.{room}\n\n```{{eval-rst}}\n.. automodule:: labkit.{room}\n   :members:\n```\n" for room in ROOMS
     ]
-    words = "The rooms in reading order; `import labkit` gives the public names of all of them.\n"
-    return "\n".join(["# labkit\n", words, *rooms])
+    whole = "```{eval-rst}\n.. automodule:: labkit\n```\n"
+    return "\n".join(["# labkit\n", whole, *rooms, GRADED])
 
 
 def accessible(page: str) -> str:

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from chromium import ROOT, SHOTS
+
+import labkit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -128,6 +131,18 @@ def test_every_figure_says_what_it_shows(sites: dict[str, Path], which: str) -> 
         shown = [one for one in parsed.images if one.get("src", "").startswith("_images/")]
         assert shown
         assert all(one.get("alt", "").count(" ") >= 3 for one in shown), name
+
+
+@each
+def test_every_public_name_has_an_anchor(sites: dict[str, Path], which: str) -> None:
+    text = (sites[which] / "labkit.html").read_text("utf8")
+    anchors = Collected(text).anchors
+    assert "module-labkit" in anchors
+    for name in labkit.__all__:
+        named = getattr(labkit, name)
+        module = isinstance(named, ModuleType)
+        anchor = f"module-{named.__name__}" if module else f"{named.__module__}.{named.__qualname__}"
+        assert anchor in anchors, f"{name}: add its room to ROOMS of tools/build_site.py"
 
 
 @each

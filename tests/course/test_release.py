@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,12 @@ def test_nothing_of_the_instructors_is_in_the_release(students):
         "notebooks", "pyproject.toml", "release.json", "tests", "tools",
     }  # fmt: skip
     assert "README.md" in names
-    assert "your copy of the labs" in (students / "README.md").read_text("utf8")
+    front = (students / "README.md").read_text("utf8")
+    assert "your copy of the labs" in front
+    assert all(owner in front for owner in ("Zalando", "Google", "Twitter"))
+    links = re.findall(r"\]\(([^)]+)\)", front)
+    assert "data/pretrained/fashion/samples.png" in links
+    assert all((students / link).is_file() for link in links)
     ours = {str(path.relative_to(ROOT / "data")) for path in (ROOT / "data").rglob("*") if path.is_file()}
     assert {name.removeprefix("data/") for name in names if name.startswith("data/")} == ours
 

@@ -31,8 +31,18 @@ add_module_names = False
 
 
 def plain(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """labkit's docstrings are text for people: keep paragraphs, set `words` as code, escape the rest for Sphinx."""
+    """labkit's docstrings are text for people: keep paragraphs, set `words` as code, escape the rest for Sphinx.
+
+    What is indented below a line that ends in a colon is code.
+    """
+    code = False
     for i, line in enumerate(lines):
+        begins = line.startswith("    ") and lines[i - 1 : i] == [""] and lines[i - 2].endswith(":")
+        code = line.startswith("    ") and (code or begins)
+        if begins:
+            lines[i - 2] += ":"
+        if code:
+            continue
         parts = re.split(r"``?([^`]+)``?", line)
         lines[i] = "".join(
             f"``{part}``" if k % 2 else re.sub(r"([*|_\\])", r"\\\1", part) for k, part in enumerate(parts)
