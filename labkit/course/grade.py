@@ -20,6 +20,7 @@ from typing import Any
 from labkit.course import gradebook
 from labkit.course.grading import NOT_GRADED, Result, course_fingerprint, fingerprint, prove
 from labkit.course.reading import NotANotebook, load, read
+from labkit.course.release import version
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
 from labkit.course.workers import Worker, anywhere, courses, not_graded
@@ -80,6 +81,7 @@ def grade_class(
             _dask(waiting, seed, limits, dask) if dask else _pool(waiting, seed, limits, jobs or os.cpu_count() or 1)
         )
         _collect(results, len(waiting), len(work), progress)
+    _note_releases([job.result for job in work])
     rows = _rows(work, limits)
     if shard == (1, 1):
         _write(out, rows, seed, limits, canvas, column)
@@ -213,6 +215,15 @@ def _store(job: Job) -> None:
         gradebook.write(job.stored, json.dumps(found, indent=1) + "\n")
     except OSError as error:
         raise CannotGrade(f"{job.stored} cannot be written ({error.strerror}): make room, run the same again") from None
+
+
+def _note_releases(results: list[Result]) -> None:
+    """What is of another release than this course would write is graded all the same, and its notes say so."""
+    stamped = [result for result in results if result.release]
+    ours = version() if stamped else ""
+    for result in stamped:
+        if result.release != ours:
+            result.notes.append(f"of release {result.release}; this course is {ours}")
 
 
 def _rows(work: list[Job], limits: Limits) -> list[gradebook.Row]:

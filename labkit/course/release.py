@@ -56,6 +56,12 @@ def release(out: Path, archive: bool = False) -> dict[str, Any]:
     return stamp
 
 
+def version() -> str:
+    """What a release of the course as it stands here is called; another name means that something in it differs."""
+    with tempfile.TemporaryDirectory(prefix="release-") as temporary:
+        return _write(Path(temporary) / "release")["version"]
+
+
 def _write(folder: Path) -> dict[str, Any]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))
     addresses = settings["tool"]["labkit"]

@@ -27,6 +27,7 @@ from labkit.course import grading, rerun, workers
 from labkit.course.compose import Cell, Composed
 from labkit.course.grade import UNSAFE, CannotGrade, grade_class
 from labkit.course.grading import grade
+from labkit.course.release import release, version
 from labkit.course.sandbox import Limits, problem, remove
 from labkit.course.selftest import probes
 from labkit.data import ROOT
@@ -514,3 +515,17 @@ def test_bad_words_get_a_sentence(words, said, tmp_path, monkeypatch):
     assert done.exit_code != 0
     assert said in done.output
     assert "Traceback" not in done.output
+
+
+# -- another release
+
+
+def test_a_notebook_of_another_release_is_told_in_its_notes_and_one_of_this_is_not():
+    ours = version()
+    results = [grading.Result("graded", release=stamp) for stamp in (ours, "0.1+0badcafe", "")]
+    room._note_releases(results)
+    assert [result.notes for result in results] == [[], [f"of release 0.1+0badcafe; this course is {ours}"], []]
+
+
+def test_the_version_is_that_of_the_release(tmp_path):
+    assert release(tmp_path / "course")["version"] == version()
