@@ -217,9 +217,9 @@ def _store(job: Job) -> None:
         raise CannotGrade(f"{job.stored} cannot be written ({error.strerror}): make room, run the same again") from None
 
 
-def _note_releases(results: list[Result]) -> None:
+def _note_releases(results: list[Result | None]) -> None:
     """What is of another release than this course would write is graded all the same, and its notes say so."""
-    stamped = [result for result in results if result.release]
+    stamped = [result for result in results if result and result.release]
     ours = version() if stamped else ""
     for result in stamped:
         if result.release != ours:
