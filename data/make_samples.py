@@ -32,18 +32,14 @@ def draw(model: torch.nn.Module, steps: int | str, first: int, last: int) -> tor
 def main(wanted: list[int | str]) -> None:
     """Write one PNG of small images for each number of steps, and the seconds an image took."""
     model, folder = load_pretrained("fashion", "cpu"), ROOT / "data" / "samples"
-    if "2M" in wanted:
-        x = torch.cat([draw(model, "2M", i, min(i + BATCH, MANY)) for i in range(0, MANY, BATCH)])
-        save_grid(x, folder / "many-2M.png", columns=30)
     record = folder / "seconds.json"
     seconds = json.loads(record.read_text("utf8"))["seconds_an_image"] if record.exists() else {}
     for steps in wanted:
-        if steps == "2M":
-            continue
+        count, columns = (MANY, 30) if steps == "2M" else (COUNT, 16)
         started = time.perf_counter()
-        x = torch.cat([draw(model, steps, i, i + BATCH) for i in range(0, COUNT, BATCH)])
-        seconds[str(steps)] = round((time.perf_counter() - started) / COUNT, 4)
-        save_grid(x, folder / f"fashion-{steps}.png", columns=16)
+        x = torch.cat([draw(model, steps, i, min(i + BATCH, count)) for i in range(0, count, BATCH)])
+        seconds[str(steps)] = round((time.perf_counter() - started) / count, 4)
+        save_grid(x, folder / f"fashion-{steps}.png", columns=columns)
         if steps == CARD:
             save_grid(x[:24], ROOT / "data" / "pretrained" / "fashion" / "samples.png", columns=8, zoom=3)
         print(f"{steps} steps: {seconds[str(steps)]} s an image", flush=True)

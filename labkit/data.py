@@ -41,7 +41,8 @@ def fashion_mnist(split: str = "train") -> tuple[Tensor, Tensor]:
 
 def stored_steps() -> list[int]:
     """The numbers of ancestral steps for which `stored_samples` has images."""
-    return sorted(int(name[16:-4]) for name in checksums() if name.startswith("samples/fashion-"))
+    stored = [name[16:-4] for name in checksums() if name.startswith("samples/fashion-")]
+    return sorted(int(word) for word in stored if word.isdigit())
 
 
 def stored_samples(steps: int | str) -> Tensor:
@@ -54,7 +55,7 @@ def stored_samples(steps: int | str) -> Tensor:
 
     if steps not in [*stored_steps(), "2M"]:
         raise ValueError(f"steps={steps!r} is not stored; use one of {stored_steps()} or '2M'")
-    grid = Image.open(verified(f"samples/{'many' if steps == '2M' else 'fashion'}-{steps}.png"))
+    grid = Image.open(verified(f"samples/fashion-{steps}.png"))
     raw = torch.frombuffer(bytearray(grid.tobytes()), dtype=torch.uint8).reshape(grid.height // 32, 32, -1, 32)
     return raw.transpose(1, 2).reshape(-1, 1, 32, 32).float() / 127.5 - 1
 

@@ -152,16 +152,19 @@ def emoji(
 
 def is_first() -> bool:
     """Whether this process writes and prints: of several that train together (see `train`) one does."""
-    alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
-    return alone or torch.distributed.get_rank() == 0
+    return not _together() or torch.distributed.get_rank() == 0
 
 
 def by_first(write: Callable[[], object]) -> None:
     """Let one process call `write` while those that train with it wait."""
     if is_first():
         write()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if _together():
         torch.distributed.barrier()
+
+
+def _together() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _check_latents(out: Path, picture_steps: int) -> None:

@@ -23,7 +23,7 @@ from labkit.course.reading import NotANotebook, load, read
 from labkit.course.release import version
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
-from labkit.course.workers import Worker, anywhere, courses, not_graded
+from labkit.course.workers import Worker, anywhere, courses, grade_with, not_graded
 from labkit.exercises.task import labs
 
 MIB_WANTED = 200  # free on the disk before the first student
@@ -154,17 +154,11 @@ def _pool(waiting: list[Job], seed: int, limits: Limits, jobs: int) -> Iterator[
     """Grade in several processes; one that dies takes nothing with it but what it had, which is tried once more."""
     made = [Worker(slot) for slot in range(1, min(jobs, len(waiting)) + 1)]
     idle = list(made)
-
-    def one(job: Job) -> dict[str, Any]:
-        worker = idle.pop()
-        try:
-            return worker.grade(job.raw, job.submission.path.name, seed, limits)
-        finally:
-            idle.append(worker)
-
     threads = ThreadPoolExecutor(max(1, len(made)))
     try:
-        futures = {threads.submit(one, job): job for job in waiting}
+        futures = {
+            threads.submit(grade_with, idle, job.raw, job.submission.path.name, seed, limits): job for job in waiting
+        }
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:

@@ -101,16 +101,21 @@ class Worker:
 _idle: list[Worker] = []
 
 
-def anywhere(raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
-    """Grade one submission in a process of its own, out of any thread: what a Dask worker is asked for."""
+def grade_with(idle: list[Worker], raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
+    """Grade one submission, out of any thread, with a worker that is idle, or a new one; then it is idle again."""
     try:
-        worker = _idle.pop()
+        worker = idle.pop()
     except IndexError:
         worker = Worker()
     try:
         return worker.grade(raw, name, seed, limits)
     finally:
-        _idle.append(worker)
+        idle.append(worker)
+
+
+def anywhere(raw: bytes, name: str, seed: int, limits: Limits) -> dict[str, Any]:
+    """Grade one submission in a process beside this one: what a Dask worker is asked for."""
+    return grade_with(_idle, raw, name, seed, limits)
 
 
 def serve(slot: int) -> None:
