@@ -41,8 +41,8 @@ read; to run one, take the notebook of the same name.
 ```
 """
 ROOMS = (  # in reading order
-    "schedule", "forward", "reverse", "exact", "model", "train", "sample", "solvers", "pretrained", "hub", "data",
-    "evaluate", "fidelity", "baseline", "painter", "show", "widgets", "progress", "device",
+    "schedule", "forward", "reverse", "exact", "model", "train", "checkpoint", "sample", "solvers", "fast",
+    "pretrained", "hub", "data", "evaluate", "fidelity", "baseline", "painter", "show", "widgets", "progress", "device",
 )  # fmt: skip
 GRADED = """## labkit.exercises
 

@@ -20,7 +20,7 @@ from typing import Any
 from labkit.course import gradebook
 from labkit.course.grading import NOT_GRADED, Result, course_fingerprint, fingerprint, prove
 from labkit.course.reading import NotANotebook, load, read
-from labkit.course.release import version
+from labkit.course.release import NotReleased, version
 from labkit.course.sandbox import Limits, problem
 from labkit.course.submissions import Submission, clean, find
 from labkit.course.workers import Worker, anywhere, courses, grade_with, not_graded
@@ -214,7 +214,10 @@ def _store(job: Job) -> None:
 def _note_releases(results: list[Result | None]) -> None:
     """What is of another release than this course would write is graded all the same, and its notes say so."""
     stamped = [result for result in results if result and result.release]
-    ours = version() if stamped else ""
+    try:
+        ours = version() if stamped else ""
+    except NotReleased:
+        ours = "in no state to be released: try `labkit release`"
     for result in stamped:
         if result.release != ours:
             result.notes.append(f"of release {result.release}; this course is {ours}")

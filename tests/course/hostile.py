@@ -155,7 +155,7 @@ KILLERS = {
         A("swallows interrupts", "1.4", SPIN, says="could not be finished"),
         A("segmentation fault", "1.7", before="import ctypes\nctypes.string_at(0)", says="ended the kernel"),
         A("a helper cell that ends the kernel", "1.6", points=None, says="a helper cell was left out",
-          helpers=("means = []\nimport os\nos._exit(1)",)),
+          helpers=("import math, os\nos._exit(1)",)),
         A("an answer that uses one from before a killer", "1.8",
           f"z = my_forward_step(torch.zeros(2), z, 1, z)\n{BODIES['1.8']}", points=None),
         A("input()", "1.9", "return int(input('the answer?'))"),

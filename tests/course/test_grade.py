@@ -27,7 +27,7 @@ from labkit.course import grading, rerun, workers
 from labkit.course.compose import Cell, Composed
 from labkit.course.grade import UNSAFE, CannotGrade, grade_class
 from labkit.course.grading import grade
-from labkit.course.release import release, version
+from labkit.course.release import NotReleased, release, version
 from labkit.course.sandbox import Limits, problem, remove
 from labkit.course.selftest import probes
 from labkit.data import ROOT
@@ -421,7 +421,7 @@ def watched(tmp_path):
     one.km = SimpleNamespace(is_alive=lambda: True, provisioner=provisioner, shutdown_kernel=lambda now: None)
     one.kc = SimpleNamespace(stop_channels=lambda: None)
     one.limits = Limits(disk=1, task_cpu=10**6, task_wall=10**6, memory=2**20)
-    one.started, one.used, one.ran = time.monotonic(), 0, 1
+    one.started, one.used, one.ran, one.own = time.monotonic(), 0, 1, 0
     one._look()
     return one
 
@@ -525,6 +525,18 @@ def test_a_notebook_of_another_release_is_told_in_its_notes_and_one_of_this_is_n
     results = [grading.Result("graded", release=stamp) for stamp in (ours, "0.1+0badcafe", "")]
     room._note_releases(results)
     assert [result.notes for result in results] == [[], [f"of release 0.1+0badcafe; this course is {ours}"], []]
+
+
+def test_a_class_is_graded_by_a_course_that_cannot_be_released(monkeypatch):
+    def refused():
+        raise NotReleased("task 1.1 has no check")
+
+    monkeypatch.setattr(room, "version", refused)
+    results = [grading.Result("graded", release="0.1+0badcafe")]
+    room._note_releases(results)
+    assert results[0].notes == [
+        "of release 0.1+0badcafe; this course is in no state to be released: try `labkit release`"
+    ]
 
 
 def test_the_version_is_that_of_the_release(tmp_path):
