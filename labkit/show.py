@@ -48,6 +48,9 @@ STYLE = {
     "image.cmap": "viridis",
 }
 SMALLEST = 12  # points: what is read from the last row of a classroom
+WIDEST = (
+    9.6  # inches: what JupyterLab shows on a laptop of 1366 pixels; it shrinks what is wider, and the words with it
+)
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 4)) -> "tuple[Figure, Axes]":
@@ -68,8 +71,8 @@ def finish(drawn: "Figure", alt: str, colours: int | None = None) -> None:
     colours: keep so many at most (256 or fewer), so that a figure of many coloured pictures stays small.
 
     The sentence is also written below, as JupyterLab gives its images no alternative text; there its class keeps it
-    for screen readers, elsewhere it is read by all. Raises ValueError for an empty one, and for words
-    that are below 12 points or run out of the figure.
+    for screen readers, elsewhere it is read by all. Raises ValueError for an empty one, for words
+    that are below 12 points or run out of the figure, and for a figure wider than 9.6 inches.
     """
     from IPython.display import Image, display
 
@@ -106,7 +109,7 @@ def images(
 ) -> None:
     """Show images (N, C, H, W) in [-1, 1] side by side, `columns` in a row (all of them by default).
 
-    labels: a word under each image; scale: the side of one image in inches.
+    labels: a word under each image; scale: the side of one image in inches, less where a row would be too wide.
     """
     colours = 128 if x.ndim == 4 and x.shape[1] == 3 else None
     finish(images_figure(x, title, columns=columns, labels=labels, scale=scale), alt, colours)
@@ -117,16 +120,17 @@ def images_figure(
 ) -> "Figure":
     """The figure that `images` shows: same arguments, not yet displayed."""
     columns = columns or len(x)
-    rows = -(-len(x) // columns)
+    rows, scale = -(-len(x) // columns), min(scale, WIDEST / columns)
     if labels is not None and len(labels) != len(x):
         raise ValueError(f"{len(labels)} labels for {len(x)} images; give one for each")
+    crisp = "nearest" if 100 * scale > 2.5 * x.shape[-1] else "auto"  # much enlarged, pixels are squares, not blurs
     tall = scale + (0.35 if labels is not None else 0.05)
     drawn, axes = figure(rows, columns, size=(max(columns * scale, 0.115 * len(title)), rows * tall + 0.6))
     for i, ax in enumerate(axes.flat if rows * columns > 1 else [axes]):
         ax.set_axis_off()
         if i < len(x):
             picture = image_grid(x[i : i + 1], 1)
-            ax.imshow(picture.squeeze(-1), cmap="gray", vmin=0, vmax=255)
+            ax.imshow(picture.squeeze(-1), cmap="gray", vmin=0, vmax=255, interpolation=crisp)
             if labels is not None:
                 ax.set_title(labels[i], fontsize=13, y=-0.04, va="top", pad=0)
     drawn.suptitle(title, fontsize=15)
@@ -146,6 +150,10 @@ def save_curve(losses: Sequence[float], path: Path | str) -> None:
 def _check_readable(drawn: "Figure") -> None:
     from matplotlib.text import Text
 
+    if (wide := drawn.get_figwidth()) > WIDEST:
+        raise ValueError(
+            f"the figure is {wide:g} inches wide; give {WIDEST} or less: a laptop shrinks it, and its words"
+        )
     for words in drawn.findobj(Text):
         size, text = words.get_fontsize(), words.get_text().strip()
         if text and words.get_visible() and size < SMALLEST:

@@ -42,6 +42,20 @@ def test_a_title_that_is_cut_off_is_refused():
         show.finish(drawn, "Nothing but a title.")
 
 
+def test_a_figure_that_a_laptop_would_shrink_is_refused_and_a_long_row_of_images_is_none(monkeypatch):
+    with pytest.raises(ValueError, match="12 inches wide; give 9.6 or less"):
+        show.finish(show.figure(size=(12, 4))[0], "Nothing.")
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: None)
+    show.images(torch.zeros(10, 1, 8, 8), "Ten", "Ten grey squares.", scale=1.3)
+
+
+def test_much_enlarged_pixels_stay_squares():
+    stripes = torch.ones(10, 1, 32, 32)
+    stripes[..., ::2] = -1
+    drawn = Image.open(io.BytesIO(show.png(show.images_figure(stripes, "")))).convert("L")
+    assert set(drawn.crop((20, 80, 70, 130)).tobytes()) == {0, 255}
+
+
 def test_a_few_images_below_a_long_title(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: None)
     show.images(torch.zeros(1, 1, 8, 8), "One image below a title that is rather long", "One grey square.")

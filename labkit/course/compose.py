@@ -187,4 +187,4 @@ def _publish(number: str, solved: Any, seed: int) -> str:
     checks = (cell.source for cell in solved.cells if cell.cell_type == "code" and _kind(cell.source) == "CHECK")
     check = next(source for source in checks if mark(source).number == number)
     name = re.search(r'labkit\.check\("[\d.]+",\s*(\w+)\)', check)[1]
-    return f'import labkit.exercises\nlabkit.exercises.publish("{number}", {name}, seed={seed})'
+    return f'import labkit.exercises\nlabkit.exercises.publish("{number}", {name}, seed={seed}, left=True)'

@@ -44,11 +44,14 @@ def check(number: str, answer: Any) -> None:
     _show(sentence(verdict), COLOURS[verdict.kind], stored(task.number, PUBLIC, verdict.outcomes))
 
 
-def publish(number: str, answer: Any, seed: int) -> None:
-    """Run an answer on the inputs that `seed` draws and store what it does, for the grader; it never raises."""
+def publish(number: str, answer: Any, seed: int, left: bool = False) -> None:
+    """Run an answer on the inputs that `seed` draws and store what it does, for the grader; it never raises.
+
+    left: with what it left of the inputs, which is long; the grader asks for it and looks whether they changed.
+    """
     outcomes = outcomes_of(find(number), answer, seed)
     count = f"{len(outcomes)} more input{'' if len(outcomes) == 1 else 's'}"
-    _show(f"{number}: values stored for {count}.", COLOURS[OPEN], stored(number, seed, outcomes, left=True))
+    _show(f"{number}: values stored for {count}.", COLOURS[OPEN], stored(number, seed, outcomes, left))
 
 
 def finish() -> None:

@@ -22,10 +22,10 @@ def shell(monkeypatch):
     InteractiveShell.clear_instance()
 
 
-def shown(call, *arguments):
+def shown(call, *arguments, **options):
     """The display data of a call, a dict for each output."""
     with capture_output() as captured:
-        call(*arguments)
+        call(*arguments, **options)
     return [output.data for output in captured.outputs]
 
 
@@ -48,12 +48,15 @@ def test_what_a_student_writes_is_escaped(shell):
 
 
 def test_publish_stores_values_of_other_inputs_and_no_verdict(shell):
-    (one,), (other,) = shown(publish, "1.9", lambda beta, share: 3, 5), shown(publish, "1.9", lambda beta, share: 3, 6)
+    (one,), (other,) = [shown(publish, "1.9", lambda beta, share: 3, seed, left=True) for seed in (5, 6)]
     assert one[MIME]["seed"] == 5
     values = [[outcome["value"] for outcome in told[MIME]["outcomes"]] for told in (one, other)]
     assert values[0] == values[1]
     assert one[MIME]["outcomes"] != other[MIME]["outcomes"]  # what is left of the inputs goes along
     assert "right" not in one["text/plain"]
+    (file,) = shown(publish, "1.9", lambda beta, share: 3, 5)
+    assert [outcome["value"] for outcome in file[MIME]["outcomes"]] == values[0]
+    assert "left" not in str(file[MIME])  # in a notebook's file it is long and nobody reads it
 
 
 def test_finish_sums_up_and_raises_one_line(shell):
