@@ -152,7 +152,9 @@ def train(
         raise ValueError(f"batch_size={min(batch_size, len(x))} for {world} processes; {wanted}")
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
     average = copy.deepcopy(model).to(accelerator.device).requires_grad_(False)
-    net, optimizer = accelerator.prepare(model, optimizer)
+    net = accelerator.prepare(model)
+    if accelerator.scaler:  # for that alone: what accelerate puts around an optimizer slows a small network's steps
+        optimizer = accelerator.prepare(optimizer)
     parts = {"model": accelerator.unwrap_model(net), "average": average, "optimizer": optimizer}
     if accelerator.scaler:
         parts["scaler"] = accelerator.scaler
