@@ -57,6 +57,7 @@ def test_the_bundled_model_takes_every_caption_and_no_other_sign():
             painter.tokens(caption)
 
 
+@pytest.mark.slow
 def test_a_training_picture_that_went_through_the_autoencoder_is_a_near_copy():
     """And none would be seen beside held-out pictures that are training pictures themselves."""
     (training, _), (held_out, _) = data.emoji("train"), data.emoji("held-out")

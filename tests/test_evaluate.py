@@ -65,6 +65,7 @@ def test_a_model_that_memorises_is_caught():
     assert evaluate.near_copies(copied, held_out, training) == 1
 
 
+@pytest.mark.slow
 def test_the_classifier_names_92_percent_of_the_test_images():
     classifier, (x, labels) = load_classifier(), data.fashion_mnist("test")
     with torch.no_grad():
@@ -73,6 +74,7 @@ def test_the_classifier_names_92_percent_of_the_test_images():
     assert sum(file.stat().st_size for file in (data.ROOT / "data/pretrained/classifier").iterdir()) < 1e6
 
 
+@pytest.mark.slow
 def test_the_stored_samples_are_closer_to_real_images_than_qda_and_show_all_classes():
     classifier, generator = load_classifier(), torch.Generator().manual_seed(5)
     (train, labels), (test, _) = data.fashion_mnist("train"), data.fashion_mnist("test")

@@ -82,6 +82,7 @@ def without_labkit(folder: Path) -> dict:
 # ---- saving ----
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_loads_in_diffusers_without_labkit(tiny_folder: Path) -> None:
     found = without_labkit(tiny_folder)
     z = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
@@ -241,6 +242,7 @@ class TestFashion:
         parameters = sum(parameter.numel() for parameter in load_pretrained("fashion", "cpu").parameters())
         assert 1e6 <= parameters <= 4e6
 
+    @pytest.mark.slow
     def test_diffusers_loads_it_without_labkit_and_gives_the_same(self) -> None:
         found = without_labkit(self.folder)
         assert not found["labkit"]

@@ -31,6 +31,7 @@ def run(*words):
     return done.output
 
 
+@pytest.mark.slow
 def test_a_run_of_fashion_leaves_a_pipeline_a_curve_and_samples_and_goes_on(tmp_path):
     """Cut short after a step and gone on, it has the later losses and the pictures of one that was left alone."""
     alone, out = tmp_path / "alone", tmp_path / "fashion"
