@@ -18,7 +18,7 @@ LABS = {
     "04": (64, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
     "05": (60, ("emoji", "pretrained/emoji")),
     "06": (60, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
-    "07": (60, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier")),
+    "07": (60, ("fashion-mnist", "pretrained/fashion", "pretrained/classifier", "samples")),
 }
 PACKAGES = ("labkit", "torch", "diffusers", "transformers", "accelerate", "matplotlib", "ipywidgets")
 GIB_WANTED = 3
