@@ -125,7 +125,8 @@ def images_figure(
         raise ValueError(f"{len(labels)} labels for {len(x)} images; give one for each")
     crisp = "nearest" if 100 * scale > 2.5 * x.shape[-1] else "auto"  # much enlarged, pixels are squares, not blurs
     tall = scale + (0.35 if labels is not None else 0.05)
-    drawn, axes = figure(rows, columns, size=(max(columns * scale, 0.115 * len(title)), rows * tall + 0.6))
+    wide = min(WIDEST, max(columns * scale, 0.115 * len(title)))  # a longer title is refused: it runs out
+    drawn, axes = figure(rows, columns, size=(wide, rows * tall + 0.6))
     for i, ax in enumerate(axes.flat if rows * columns > 1 else [axes]):
         ax.set_axis_off()
         if i < len(x):

@@ -153,10 +153,9 @@ def train(
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
     average = copy.deepcopy(model).to(accelerator.device).requires_grad_(False)
     net = accelerator.prepare(model)
+    parts = {"model": accelerator.unwrap_model(net), "average": average, "optimizer": optimizer}
     if accelerator.scaler:  # for that alone: what accelerate puts around an optimizer slows a small network's steps
         optimizer = accelerator.prepare(optimizer)
-    parts = {"model": accelerator.unwrap_model(net), "average": average, "optimizer": optimizer}
-    if accelerator.scaler:
         parts["scaler"] = accelerator.scaler
     losses = resume_run(checkpoint, parts)
     weights, averages = list(parts["model"].parameters()), list(average.parameters())

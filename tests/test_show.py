@@ -47,6 +47,9 @@ def test_a_figure_that_a_laptop_would_shrink_is_refused_and_a_long_row_of_images
         show.finish(show.figure(size=(12, 4))[0], "Nothing.")
     monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: None)
     show.images(torch.zeros(10, 1, 8, 8), "Ten", "Ten grey squares.", scale=1.3)
+    show.images(torch.zeros(37, 1, 8, 8), "37", "A row of grey squares.")  # 37 * (9.6 / 37) is more than 9.6
+    with pytest.raises(ValueError, match="runs out of the figure; shorten it"):
+        show.images(torch.zeros(2, 1, 8, 8), "A title that is too long " * 5, "Two grey squares.")
 
 
 def test_much_enlarged_pixels_stay_squares():
