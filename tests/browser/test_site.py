@@ -25,10 +25,7 @@ PAGES = {
     "students": ["index", *LABS, "labkit"],
 }
 each = pytest.mark.parametrize("which", PAGES)
-ALL = [(which, name) for which in PAGES for name in PAGES[which]]
-# the students' pages are cut from the solved ones: the dark, and a phone, are asked for once
-IN_LIGHT_AND_DARK = [("light", *one) for one in ALL] + [("dark", "solved", name) for name in PAGES["solved"]]
-ON_A_PHONE = [("solved", name) for name in PAGES["solved"]] + [("students", "index")]
+each_page = pytest.mark.parametrize(("which", "name"), [(which, name) for which in PAGES for name in PAGES[which]])
 AXE = "axe-core@4.14.1"
 
 
@@ -60,9 +57,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "package" / "axe.min.js").read_text("utf8")
 
 
-@pytest.fixture
+@pytest.fixture(params=["light", "dark"])
 def page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]:
-    """A window, light or dark, that remembers what it was asked for and what went wrong."""
+    """A window that remembers what it was asked for and what went wrong."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
     shown = context.new_page()
     shown.troubles = []
@@ -83,7 +80,7 @@ def opened(page: "Page", site: Path, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("page", "which", "name"), IN_LIGHT_AND_DARK, indirect=["page"])
+@each_page
 def test_a_page_is_drawn_whole_and_asks_nobody(
     page: "Page", sites: dict[str, Path], axe: str, which: str, name: str
 ) -> None:
@@ -103,7 +100,7 @@ def test_a_page_is_drawn_whole_and_asks_nobody(
     assert serious == []
 
 
-@pytest.mark.parametrize(("which", "name"), ON_A_PHONE)
+@each_page
 def test_a_phone_shows_it_without_sideways_scrolling(
     browser: "Browser", sites: dict[str, Path], which: str, name: str
 ) -> None:
